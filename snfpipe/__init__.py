@@ -1,0 +1,1 @@
+"""snfpipe: the data production of a supernova survey, from raw nights to audited products."""

@@ -1,0 +1,1 @@
+"""The database: what happened, in tables (:mod:`models`), behind sessions (:mod:`session`)."""

@@ -1,0 +1,94 @@
+"""Queries and bulk writes that more than one part needs; they take a session, never commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from snfpipe.db.models import Base, Production
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+#: Values in one statement: below the bound parameters SQLite and PostgreSQL take (32,766).
+_CHUNK_VALUES = 30_000
+
+
+def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
+    """Cut `values` into lists of at most `size`, for ``IN (...)`` clauses."""
+    part: list[T] = []
+    for value in values:
+        part.append(value)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def insert(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
+    """Insert `rows` (all with the same keys) in as few round trips as the driver allows."""
+    if rows:
+        session.execute(sa.insert(model), list(rows))
+
+
+def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
+    """Insert those of `rows` whose key is not there yet; leave the others as they are."""
+    _on_conflict(session, model, rows, update=())
+
+
+def upsert(
+    session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]
+) -> None:
+    """Insert `rows`; where the primary key is there already, set the columns `update`."""
+    _on_conflict(session, model, rows, update=update)
+
+
+def ensure_productions(session: Session, rows: Sequence[Row]) -> dict[str, int]:
+    """Make the Production rows that are missing.
+
+    Parameters
+    ----------
+    session : Session
+        A writing session.
+    rows : sequence of mappings
+        The columns of :class:`~snfpipe.db.models.Production` but its id.
+
+    Returns
+    -------
+    dict
+        Production name -> row id.
+    """
+    names = [row["name"] for row in rows]
+    known = production_ids(session, names)
+    insert(session, Production, [row for row in rows if row["name"] not in known])
+    return production_ids(session, names)
+
+
+def production_ids(session: Session, names: Iterable[str]) -> dict[str, int]:
+    """Return production name -> row id for those of `names` that exist."""
+    query = sa.select(Production.name, Production.id).where(Production.name.in_(list(names)))
+    return {name: ident for name, ident in session.execute(query)}
+
+
+def _on_conflict(
+    session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]
+) -> None:
+    """Insert many rows a statement with the dialect's ON CONFLICT on the primary key."""
+    if not rows:
+        return
+    dialect = session.get_bind().dialect.name
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    table = model.__table__
+    keys = [column.name for column in table.primary_key]
+    for part in chunks(rows, max(1, _CHUNK_VALUES // max(1, len(rows[0])))):
+        statement = make(model).values(part)
+        if update:
+            new = {name: statement.excluded[name] for name in update}
+            session.execute(statement.on_conflict_do_update(index_elements=keys, set_=new))
+        else:
+            session.execute(statement.on_conflict_do_nothing())
