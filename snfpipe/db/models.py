@@ -10,7 +10,7 @@ naive UTC.  Declarations only: queries are where they are used, shared ones in
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
@@ -48,7 +48,7 @@ class Base(DeclarativeBase):
     """Every table of snfpipe."""
 
     metadata = MetaData(naming_convention=_NAMING)
-    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON, datetime: DateTime}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[str]: JSON, datetime: DateTime}
 
 
 class SchemaVersion(Base):
@@ -199,9 +199,7 @@ class Process(Base):
     idx: Mapped[int]
     night: Mapped[str] = mapped_column(_Night)
     id_run: Mapped[int | None] = mapped_column(ForeignKey("run.id_run"))
-    id_exposure: Mapped[int | None] = mapped_column(
-        ForeignKey("exposure.id_exposure"), index=True
-    )
+    id_exposure: Mapped[int | None] = mapped_column(ForeignKey("exposure.id_exposure"), index=True)
     id_pose: Mapped[int | None] = mapped_column(ForeignKey("pose.id_pose"), index=True)
     target_id: Mapped[int | None] = mapped_column(ForeignKey("target.id"), index=True)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)

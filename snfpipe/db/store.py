@@ -41,9 +41,7 @@ def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None
     _on_conflict(session, model, rows, update=())
 
 
-def upsert(
-    session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]
-) -> None:
+def upsert(session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]) -> None:
     """Insert `rows`; where the primary key is there already, set the columns `update`."""
     _on_conflict(session, model, rows, update=update)
 

@@ -1,0 +1,230 @@
+"""Both databases: schema, migrations, transactions, change stamps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from snfpipe.db import session as db_session
+from snfpipe.db import store, upgrade
+from snfpipe.db.models import (
+    REVISION,
+    Base,
+    ChangeStamp,
+    Exposure,
+    File,
+    Pose,
+    Process,
+    Run,
+    Target,
+)
+from snfpipe.db.session import Database, open_database
+from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, UsageError
+
+NIGHT = "06_334"
+
+
+@pytest.fixture
+def database(database_url):
+    database = open_database(database_url, create=True)
+    yield database
+    database.close()
+
+
+def stamps(database: Database) -> dict[str, int]:
+    with database.read() as session:
+        rows = session.execute(sa.select(ChangeStamp.night, ChangeStamp.seq))
+        return {night: seq for night, seq in rows}
+
+
+def observe(database: Database) -> None:
+    """Put one exposure of one target into the database."""
+    with database.write() as session:
+        target = {"id_target": "T06334001", "name": "GD71", "kind": "StdStar"}
+        store.insert(session, Target, [target])
+        target_id = session.scalar(sa.select(Target.id))
+        store.insert(
+            session,
+            Run,
+            [{"id_run": 6334001, "night": NIGHT, "run": 1, "target_id": target_id}],
+        )
+        exposure = {"id_exposure": 6334001003, "id_run": 6334001, "night": NIGHT, "exposure": 3}
+        store.insert(session, Exposure, [exposure])
+        pose = {"id_pose": 63340010034, "id_exposure": 6334001003, "night": NIGHT, "channel": 4}
+        store.insert(session, Pose, [pose])
+        process = {
+            "id_process": "633400100340170000000000",
+            "fclass": 17,
+            "xfclass": 0,
+            "channel": 4,
+            "version": 0,
+            "idx": 0,
+            "night": NIGHT,
+        }
+        store.insert(session, Process, [process])
+        file = {
+            "name": "06_334_001_003_17_B.fits",
+            "area": "raw",
+            "path": "06/334/06_334_001_003_17_B.fits",
+            "size": 1,
+            "checksum": "0" * 64,
+            "id_process": process["id_process"],
+            "night": NIGHT,
+        }
+        store.insert(session, File, [file])
+
+
+def test_migrations_end_where_the_models_stand(database):
+    migrations = Path(upgrade.__file__).with_name("migrations")
+    assert ScriptDirectory(str(migrations)).get_current_head() == REVISION
+
+
+def test_migrations_make_the_tables_and_triggers_of_the_models(database_url):
+    database = Database(
+        db_session._checked_url(database_url, None, create=True)  # nothing is there yet
+    )
+    assert upgrade.upgrade(database)
+    with database.read() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        migrated = _triggers(session)
+    assert upgrade.upgrade(database) == []
+    with database.write() as session:
+        connection = session.connection()
+        for name, table in migrated:
+            on = f" ON {table}" if database.dialect == "postgresql" else ""
+            connection.exec_driver_sql(f"DROP TRIGGER {name}{on}")
+            if database.dialect == "postgresql":
+                connection.exec_driver_sql(f"DROP FUNCTION {name}")
+        Base.metadata.drop_all(connection)
+        db_session.create_tables(connection)
+        assert _triggers(session) == migrated
+    database.close()
+
+
+def _triggers(session) -> list[tuple[str, str]]:
+    query = {
+        "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 1",
+        "postgresql": "SELECT DISTINCT trigger_name, event_object_table "
+        "FROM information_schema.triggers ORDER BY 1",
+    }[session.get_bind().dialect.name]
+    return [tuple(row) for row in session.execute(sa.text(query))]
+
+
+def test_a_schema_of_another_revision_is_refused_with_the_command_that_upgrades(
+    database, database_url
+):
+    with database.write() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    with pytest.raises(DatabaseMismatch, match="snf db upgrade"):
+        open_database(database_url)
+    with pytest.raises(DatabaseMismatch, match="newer snfpipe"):
+        upgrade.pending(database)
+
+
+def test_a_database_without_tables_is_refused_unless_asked_to_create(database_url):
+    with pytest.raises(DatabaseMismatch, match="snf db init"):
+        open_database(database_url)
+
+
+def test_a_url_of_another_kind_is_refused():
+    with pytest.raises(UsageError, match="mysql"):
+        open_database("mysql://root@localhost/x")
+    with pytest.raises(UsageError, match="cannot be read"):
+        open_database("no url at all")
+
+
+def test_an_unreachable_server_is_named_without_its_password():
+    with pytest.raises(ServiceUnavailable) as caught:
+        open_database("postgresql://snf:canary-secret@127.0.0.1:1/x")
+    assert "canary-secret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("statement", "moves"),
+    [
+        ("UPDATE run SET kind = 'FinalRef'", True),
+        ("UPDATE exposure SET quality = 0", True),
+        ("UPDATE pose SET quality = 0", True),
+        ("UPDATE process SET quality = 2", True),
+        ("UPDATE target SET kind = 'SuperNova'", True),
+        ("UPDATE file SET checksum = '1'", True),
+        ("DELETE FROM file", True),
+        ("UPDATE alembic_version SET version_num = version_num", False),
+    ],
+)
+def test_a_change_by_hand_moves_the_stamp_of_its_night(database, statement, moves):
+    observe(database)
+    before = stamps(database)
+    with database.write() as session:
+        session.execute(sa.text(statement))
+    assert (stamps(database)[NIGHT] > before[NIGHT]) is moves
+
+
+def test_what_fails_half_way_leaves_nothing(database):
+    with pytest.raises(RuntimeError), database.write() as session:
+        store.insert(session, Target, [{"id_target": "T06334001", "name": "GD71"}])
+        raise RuntimeError
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Target)) == 0
+
+
+def test_upsert_sets_only_what_it_is_told(database):
+    rows = [{"id_run": n, "night": NIGHT, "run": n, "kind": "a", "type": "b"} for n in range(900)]
+    changed = [{**row, "kind": "c", "type": "d"} for row in rows]
+    with database.write() as session:
+        store.upsert(session, Run, rows, ["kind"])
+        store.upsert(session, Run, changed, ["kind"])
+        store.insert_new(session, Run, rows)
+    with database.read() as session:
+        found = session.execute(sa.select(Run.kind, Run.type).distinct()).all()
+    assert found == [("c", "b")]
+
+
+def test_many_writers_at_once_wait_for_their_turn(database):
+    """Every thread reads, thinks and writes; no update may be lost or refused."""
+    observe(database)
+    failures: list[BaseException] = []
+
+    def bump(session) -> None:
+        efftime_s = session.scalar(sa.select(Pose.efftime_s).with_for_update()) or 0.0
+        time.sleep(0.001)
+        session.execute(sa.update(Pose).values(efftime_s=efftime_s + 1))
+
+    def work() -> None:
+        try:
+            database.transact(bump)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with database.read() as session:
+        assert session.scalar(sa.select(Pose.efftime_s)) == 60
+
+
+@pytest.mark.services
+def test_a_transaction_survives_a_restart_of_the_server(postgresql):
+    database = open_database(postgresql.new_database(), create=True)
+    observe(database)
+    postgresql.stop()
+    restart = threading.Timer(1.0, postgresql.start)
+    restart.start()
+    database.transact(lambda session: session.execute(sa.update(Pose).values(efftime_s=7.0)))
+    restart.join()
+    with database.read() as session:
+        assert session.scalar(sa.select(Pose.efftime_s)) == 7.0
+    database.close()
