@@ -1,0 +1,95 @@
+"""A small program behind a plan, for tests of the machinery: follows the program contract.
+
+Each output's bytes follow from the item's inputs, values and options, so that a change anywhere
+upstream shows in the bytes.  The file named by SNF_TEST_BEHAVIOUR (JSON, outside every digest)
+tells it to misbehave: ``{"sleep_s": 1, "leave": "nothing"|"half", "fail": ["item"],
+"log": FILE, "only": "program"}``; ``log`` gets one line a start, appended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+VERSION = "1.0.0"
+
+
+def behaviour(program: str) -> dict:
+    path = os.environ.get("SNF_TEST_BEHAVIOUR", "")
+    if not path or not Path(path).exists():
+        return {}
+    told = json.loads(Path(path).read_text())
+    return told if told.get("only", program) == program else {}
+
+
+def digest_of(item: dict, options: dict) -> str:
+    digest = hashlib.sha256()
+    for role in sorted(item["inputs"]):
+        paths = item["inputs"][role]
+        for path in [paths] if isinstance(paths, str) else paths:
+            with fits.open(path) as hdus:  # an unreadable input fails its item
+                digest.update(b"".join(np.ascontiguousarray(h.data).tobytes()
+                                       for h in hdus if h.data is not None))  # fmt: skip
+    digest.update(json.dumps([item["values"], options], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def make(item: dict, options: dict) -> dict:
+    content = digest_of(item, options)
+    pixels = np.frombuffer(bytes.fromhex(content), dtype=np.uint8)
+    for role, name in item["outputs"].items():
+        if name.endswith(".fits"):
+            fits.PrimaryHDU(pixels, fits.Header({"ROLE": role})).writeto(name, overwrite=True)
+        else:
+            Path(name).write_text(content + role)
+    return {"item": item["item"], "ok": True, "reason": "", "outputs": list(item["outputs"]),
+            "values": {"mean": float(pixels.mean())}, "quality": 1, "flags": []}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--worklist")
+    parser.add_argument("--results")
+    parser.add_argument("--version", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.version:
+        print(f"{arguments.program} {os.environ.get('SNF_TEST_PROGRAM_VERSION', VERSION)}")
+        return 0
+    work = json.loads(Path(arguments.worklist).read_text())
+    told = behaviour(arguments.program)
+    if "log" in told:
+        with open(told["log"], "a") as log:
+            log.write(f"{arguments.program} {os.getcwd()}\n")
+    time.sleep(told.get("sleep_s", 0))
+    items = work["items"]
+    if told.get("leave") == "nothing":
+        return 0
+    if told.get("leave") == "half":
+        items = items[: len(items) // 2]
+    failed = False
+    with open(arguments.results, "a") as results:
+        for item in items:
+            try:
+                if item["item"] in told.get("fail", []):
+                    raise ValueError("told to fail")
+                result = make(item, work["options"])
+            except Exception as error:
+                failed = True
+                result = {"item": item["item"], "ok": False, "reason": str(error), "outputs": [],
+                          "values": {}, "quality": 2, "flags": []}  # fmt: skip
+            results.write(json.dumps(result) + "\n")
+            results.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
