@@ -48,7 +48,11 @@ class Base(DeclarativeBase):
     """Every table of snfpipe."""
 
     metadata = MetaData(naming_convention=_NAMING)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[str]: JSON, datetime: DateTime}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        datetime: DateTime,
+    }
 
 
 class SchemaVersion(Base):

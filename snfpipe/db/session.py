@@ -139,7 +139,7 @@ def open_database(url: str, root: Path | None = None, *, create: bool = False) -
     ServiceUnavailable
         Nobody answers at `url`.
     """
-    database = Database(_checked_url(url, root, create=create))
+    database = connect(url, root, create=create)
     try:
         found = current_revision(database)
         if found is None and create:
@@ -151,6 +151,11 @@ def open_database(url: str, root: Path | None = None, *, create: bool = False) -
         database.close()
         raise
     return database
+
+
+def connect(url: str, root: Path | None = None, *, create: bool = False) -> Database:
+    """Return the database at `url` whatever its schema; see :func:`open_database`."""
+    return Database(_checked_url(url, root, create=create))
 
 
 def current_revision(database: Database) -> str | None:

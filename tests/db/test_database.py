@@ -87,9 +87,7 @@ def test_migrations_end_where_the_models_stand(database):
 
 
 def test_migrations_make_the_tables_and_triggers_of_the_models(database_url):
-    database = Database(
-        db_session._checked_url(database_url, None, create=True)  # nothing is there yet
-    )
+    database = db_session.connect(database_url, create=True)
     assert upgrade.upgrade(database)
     with database.read() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
