@@ -19,7 +19,9 @@ ifneq ($(shell test -x $(BIN)/python && echo there),there)
 .PHONY: $(MADE)
 endif
 
-INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+# Without --no-compile pip would compile every module of every package; Python compiles what is
+# imported, when it first is.
+INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-compile
 
 .PHONY: help setup run test soak audit bench docs lint clean
 
@@ -58,10 +60,10 @@ run: setup
 	$(BIN)/snf summary
 
 test: lint
-	$(BIN)/pytest -n 2 --require-services
+	$(BIN)/pytest -n 2 --dist worksteal
 
 soak: $(TEST_READY)
-	$(BIN)/pytest -n 2 --require-services --soak
+	SNF_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal
 
 audit: setup
 	$(BIN)/snf audit
@@ -71,7 +73,7 @@ bench: $(TEST_READY)
 	@set -e; for name in $(BENCH); do $(BIN)/python "benchmarks/$$name.py"; done
 
 docs: $(TEST_READY)
-	$(BIN)/pytest -n 2 tests/test_docs_examples.py tests/test_docs_links.py
+	$(BIN)/pytest -n 2 --dist worksteal tests/test_docs_examples.py
 
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
