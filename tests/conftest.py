@@ -1,10 +1,12 @@
-"""What all tests share: the choice of the long ones."""
+"""What all tests share: the services, and the choice of the long tests."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+pytest_plugins = ["tests.services"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
