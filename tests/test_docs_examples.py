@@ -14,7 +14,7 @@ from tests.console_examples import Wrong, check, commands
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
-RUNNABLE = [path for path in DOCUMENTS if "<!-- test: " in path.read_text()]
+RUNNABLE = [path for path in DOCUMENTS if "\n<!-- test: " in path.read_text()]
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("SNF_", "PG"))
 } | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "100"}
