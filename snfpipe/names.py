@@ -206,9 +206,7 @@ def _digits(number: int, width: int, kind: str) -> str:
 
 # --- files ---------------------------------------------------------------------------------
 
-_RAW = re.compile(
-    r"([0-9]{2}_[0-9]{3})_([0-9]{3})_([0-9]{3})_([0-9]{2})_([BRP])\.fits", re.ASCII
-)
+_RAW = re.compile(r"([0-9]{2}_[0-9]{3})_([0-9]{3})_([0-9]{3})_([0-9]{2})_([BRP])\.fits", re.ASCII)
 _PRODUCT = re.compile(
     r"([0-9]{2}_[0-9]{3})_([0-9]{3})_([0-9]{3})_([1-7])_([0-9]{3})_([0-9]{3})"
     r"_([0-9]{2}-[0-9]{2})_([0-9]{3})\.([a-z0-9]{1,8})",
@@ -285,9 +283,9 @@ class ProductName:
         example = "09_239_060_003_4_640_110_02-03_001.fits"
         match = _match(_PRODUCT, text, "product file name", example)
         exposure = ExposureId(Night.parse(match[1]), int(match[2]), int(match[3]))
-        numbers = [int(match[n]) for n in (4, 5, 6)]
+        channel, fclass, xfclass = (int(match[n]) for n in (4, 5, 6))
         version = int(match[7].replace("-", ""))
-        return cls(exposure, *numbers, version, int(match[8]), match[9])
+        return cls(exposure, channel, fclass, xfclass, version, int(match[8]), match[9])
 
     @classmethod
     def from_id(cls, id_process: str, extension: str = "fits") -> Self:
@@ -295,8 +293,9 @@ class ProductName:
         _match(_ID_PROCESS, id_process, "process id", "923906000346401100203001")
         digits = id_process.zfill(25)
         exposure = ExposureId.from_id(int(digits[:11]))
-        numbers = (int(digits[11]), int(digits[12:15]), int(digits[15:18]))
-        name = cls(exposure, *numbers, int(digits[18:22]), int(digits[22:]), extension)
+        channel, fclass, xfclass = int(digits[11]), int(digits[12:15]), int(digits[15:18])
+        version, index = int(digits[18:22]), int(digits[22:])
+        name = cls(exposure, channel, fclass, xfclass, version, index, extension)
         if name.id_process != id_process:
             raise BadName(
                 f"{shown(id_process)} is no process id", hint="it starts with the year, unpadded"

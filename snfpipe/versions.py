@@ -89,7 +89,7 @@ def load_version(root: Path, label: str, asked_by: Place | None = None) -> Versi
             entry["version"],
             tuple(entry["command"]),
             entry.get("calibration", ""),
-        )  # fmt: skip
+        )
         for plan, entry in content["programs"].items()
     }
     return Version(
