@@ -69,7 +69,8 @@ bare_debian() {
 
 site_settings() {
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
-    grep -ls '^Acquire' /etc/apt/apt.conf.d/* | xargs -r cp -t "$root/etc/apt/apt.conf.d"
+    grep -ls '^Acquire' /etc/apt/apt.conf.d/* | xargs -r cp -t "$root/etc/apt/apt.conf.d" ||
+        true # no such options
     if ls /usr/local/share/ca-certificates/*.crt >/dev/null 2>&1; then
         cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
         chroot "$root" update-ca-certificates >"$work/log" 2>&1
@@ -84,12 +85,14 @@ for name in {http,https,no}_proxy {HTTP,HTTPS,NO}_PROXY SSL_CERT_{FILE,DIR} REQU
 done
 
 # Mounts and processes live in namespaces of their own: the kernel ends both with the target,
-# whatever becomes of this script. /dev/shm and /proc are what a running Linux has.
+# whatever becomes of this script. /proc and /dev/shm are what a running Linux has.
 in_machine() {
-    timeout --kill-after=10 "$within" unshare --mount --pid --fork --kill-child bash -c '
-        mount -t proc proc "$0/proc" && mkdir -p "$0/dev/shm" && mount -t tmpfs shm "$0/dev/shm" &&
-        root=$0 && exec chroot "$root" env -i "$@"' \
-        "$root" "${environment[@]}" "$@" </dev/null
+    timeout --foreground --signal=KILL "$within" unshare --mount --pid --fork --kill-child bash -c '
+        root=$0
+        mount -t proc proc "$root/proc"
+        mkdir -p "$root/dev/shm" && mount -t tmpfs shm "$root/dev/shm"
+        chroot "$root" env -i "$@"
+        exit $?' "$root" "${environment[@]}" "$@" </dev/null
 }
 
 started=$SECONDS
@@ -106,7 +109,7 @@ for target in "${targets[@]}"; do
     started=$SECONDS status=0
     in_machine make -C /root/snfpipe "$target" || status=$?
     [ "$status" = 0 ] || failed=1
-    [ "$status" != 124 ] || echo "make $target: not done within $within s" >&2
+    [ "$status" != 137 ] || echo "make $target: not done within $within s" >&2
     figures+=("$(printf 'make %-8s %5d s   exit %d' "$target" $((SECONDS - started)) "$status")")
 done
 printf '%s\n' "" "on a machine with nothing installed:" "${figures[@]}"
