@@ -6,6 +6,7 @@
 SHELL := /bin/bash
 PYTHON := python3
 BIN := .venv/bin
+export PYTHON
 export PYTHONNOUSERSITE := 1
 
 # What is installed is known by stamps in .venv, named by the content of what they depend on (and,
