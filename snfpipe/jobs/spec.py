@@ -1,0 +1,167 @@
+"""The JobSpec: all that a job needs to know, as one JSON file; no job opens the database.
+
+Standard library only: it is read on the worker.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product a job promises: its main file and the auxiliary ones."""
+
+    id_process: str
+    name: str
+    item: str
+    role: str
+    fclass: int
+    xfclass: int
+    parents: tuple[str, ...]
+    auxiliary: dict[str, str]
+    target_id: int | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Output role -> file name, the main file first."""
+        return {self.role: self.name, **self.auxiliary}
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One attempt at one job.
+
+    ``items`` is the program's worklist, paths included; ``selection`` and ``identity`` are what
+    the manifest repeats.
+    """
+
+    job: str
+    production: str
+    plan: str
+    unit: str
+    unit_kind: str
+    version: str
+    token: str
+    number: int
+    folder: str
+    archive: str
+    environment: dict[str, str]
+    limits: dict[str, int]
+    command: tuple[str, ...]
+    options: dict[str, Any]
+    items: tuple[dict[str, Any], ...]
+    products: tuple[Product, ...]
+    selection: tuple[dict[str, Any], ...]
+    identity: dict[str, Any]
+
+    @property
+    def incoming(self) -> Path:
+        """Where the job leaves its products."""
+        return Path(self.archive) / ".incoming" / self.token
+
+    def to_json(self) -> str:
+        """Return the file's text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            The text is no spec, or one of another format.
+        """
+        content = json.loads(text)
+        if content.pop("format", None) != FORMAT:
+            raise ValueError(f"no job spec of format {FORMAT}")
+        content["products"] = tuple(
+            Product(**{**entry, "parents": tuple(entry["parents"])})
+            for entry in content["products"]
+        )
+        for key in ("command", "items", "selection"):
+            content[key] = tuple(content[key])
+        return cls(**content)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFolder:
+    """The files of one attempt, ``<job folder>/<job>.attempts/001-<token>/<job>.*``."""
+
+    path: Path
+    job: str
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> Self:
+        """Return the folder a spec names."""
+        return cls(Path(spec.folder), spec.job)
+
+    @classmethod
+    def find(cls, path: Path) -> Self:
+        """Return the folder at `path`, named after the job its parent is named after."""
+        return cls(path, path.parent.name.removesuffix(".attempts"))
+
+    @property
+    def spec(self) -> Path:
+        """The JobSpec."""
+        return self.path / f"{self.job}.json"
+
+    @property
+    def script(self) -> Path:
+        """The job script."""
+        return self.path / f"{self.job}.sh"
+
+    @property
+    def out(self) -> Path:
+        """The job's own output."""
+        return self.path / f"{self.job}.out"
+
+    @property
+    def err(self) -> Path:
+        """The job's own errors."""
+        return self.path / f"{self.job}.err"
+
+    @property
+    def ledger(self) -> Path:
+        """What the job did."""
+        return self.path / f"{self.job}.ledger"
+
+    @property
+    def pid(self) -> Path:
+        """The wrapper's process id and start time."""
+        return self.path / "pid"
+
+    @property
+    def taken(self) -> Path:
+        """Created by the first who starts the script."""
+        return self.path / "taken"
+
+    @property
+    def work(self) -> Path:
+        """Where the steps work."""
+        return self.path / "work"
+
+    @property
+    def worklist(self) -> Path:
+        """What the program is to do."""
+        return self.path / "worklist.json"
+
+    @property
+    def results(self) -> Path:
+        """What the program says it did."""
+        return self.path / "results.jsonl"
+
+    @property
+    def current(self) -> Path:
+        """The token of the job's current attempt, beside the attempts."""
+        return self.path.parent.parent / f"{self.job}.current"
+
+    def load(self) -> JobSpec:
+        """Read the spec."""
+        return JobSpec.from_json(self.spec.read_text(encoding="utf-8"))
