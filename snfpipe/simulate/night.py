@@ -1,0 +1,122 @@
+"""One night's files: which there are, and the bytes of each."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snfpipe.names import Night
+from snfpipe.simulate import faults
+from snfpipe.simulate.presets import TARGETS, NightPlan, Preset
+from snfpipe.simulate.schedule import Frame, night_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from snfpipe.simulate.headers import Card
+
+#: Raised whenever the same names and seed give other bytes than before.
+MODEL = 1
+STAMP = ".simulated.json"
+
+
+def planned_frames(preset: Preset, plan: NightPlan) -> tuple[Frame, ...]:
+    """Return the frames of a night after its faults, in order of time."""
+    return faults.with_faults(night_frames(preset, plan), plan.faults)
+
+
+def night_folder(out: Path, plan: NightPlan) -> Path:
+    """Return where a night lies below the raw folder."""
+    return out / Night.parse(plan.night).folder
+
+
+def night_digest(preset: Preset, plan: NightPlan) -> str:
+    """Return the digest of all that a night's bytes depend on."""
+    words = {
+        "model": MODEL,
+        "seed": preset.seed,
+        "size": preset.size,
+        "channels": preset.channels,
+        "plan": asdict(plan),
+        "targets": [asdict(TARGETS[name]) for name in plan.targets],
+    }
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+
+
+def frame_content(
+    preset: Preset, plan: NightPlan, frame: Frame
+) -> tuple[bytes | None, dict[str, Any]]:
+    """Return a frame's file as bytes (None for a lost one) and its truth.
+
+    Any frame of :func:`planned_frames` can be made alone: the bytes are those of the whole night.
+    """
+    from snfpipe.simulate.atmosphere import make_air
+    from snfpipe.simulate.exposure import make_frame
+    from snfpipe.simulate.headers import cards
+    from snfpipe.simulate.photometric import make_photometric
+
+    make = make_photometric if frame.channel == "P" else make_frame
+    made = make(preset, plan, frame)
+    air = make_air(preset.seed, frame.night)
+    header = faults.damage_cards(
+        list(cards(frame, air, preset.size, preset.seed)), frame.damages
+    )
+    return faults.damage_bytes(fits_bytes(made.pixels, header), frame.damages), made.truth
+
+
+def fits_bytes(pixels: NDArray[np.uint16], header: list[Card]) -> bytes:
+    """Return a FITS file of one 16-bit image; nothing in it depends on the time of making."""
+    from astropy.io import fits
+
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header.extend(fits.Card(*card) for card in header)
+    buffer = io.BytesIO()
+    hdu.writeto(buffer)
+    return buffer.getvalue()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_frame(
+    preset: Preset, plan: NightPlan, frame: Frame, folder: Path
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """Write a frame, and what a fault puts beside it; return names with sizes, and its truth."""
+    content, truth = frame_content(preset, plan, frame)
+    files = {} if content is None else {frame.name: content}
+    stem = frame.name.rsplit("_", 2)[0]
+    for damage in frame.damages:
+        if damage in faults.EMPTY_FILES:
+            files[f"{stem}_{faults.EMPTY_FILES[damage]}"] = b""
+    for name, text in files.items():
+        write_whole(folder / name, text)
+    return {name: len(text) for name, text in files.items()}, truth
+
+
+def side_files(
+    preset: Preset, plan: NightPlan, truths: Mapping[str, dict[str, Any]]
+) -> dict[str, bytes]:
+    """Return the night's logs and its truth file, by name."""
+    from snfpipe.simulate.exposure import night_truth
+    from snfpipe.simulate.logs import observing_log, skyprobe_log
+
+    truth = night_truth(preset, plan) | {"frames": truths}
+    return {
+        "obslog.csv": observing_log(planned_frames(preset, plan)),
+        "skyprobe.csv": skyprobe_log(preset, plan),
+        "truth.json": (json.dumps(truth) + "\n").encode(),
+    }
