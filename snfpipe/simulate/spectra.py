@@ -81,6 +81,7 @@ def _salt3_splines() -> tuple[RectBivariateSpline, RectBivariateSpline]:
             RectBivariateSpline(phase, wave, table["m1"], s=0))  # fmt: skip
 
 
+_SALT_UNIT = 1e-12  # erg/s/cm2/Angstrom, unit of the model's surfaces
 _B_BAND, _V_BAND = 4302.57, 5428.55  # the wavelengths between which SALT's colour law is 0 and -1
 
 
@@ -108,7 +109,7 @@ def supernova_flux(supernova: Supernova, jd: float, wavelength: Array) -> Array:
         return np.zeros_like(wavelength)
     rest = wavelength / (1 + supernova.z)
     m0, m1 = (surface(phase, rest)[0] for surface in _salt3_splines())
-    light = supernova.x0 * (m0 + supernova.x1 * m1)
+    light = _SALT_UNIT * supernova.x0 * (m0 + supernova.x1 * m1)
     light *= 10 ** (-0.4 * supernova.c * salt_color_law(rest)) / (1 + supernova.z)
     flux: Array = np.maximum(light, 0)
     return flux
