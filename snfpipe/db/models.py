@@ -327,7 +327,10 @@ class Attempt(Base):
 
 
 class Owed(Base):
-    """What a job declared: a product it promises, or one it cannot make and why."""
+    """What a job declared: a product it promises, or one it cannot make and the `reason`.
+
+    `failure` says why a promised product was not left by the last attempt.
+    """
 
     __tablename__ = "owed"
     __table_args__ = (Index("ix_owed_class", "fclass", "xfclass", "job_id"),)
@@ -340,6 +343,7 @@ class Owed(Base):
     night: Mapped[str] = mapped_column(_Night, index=True)
     id_exposure: Mapped[int | None] = mapped_column(BigInteger)
     reason: Mapped[str | None] = mapped_column(Text)
+    failure: Mapped[str | None] = mapped_column(Text)
 
 
 # --- what moved ----------------------------------------------------------------------------

@@ -208,6 +208,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.Integer(), nullable=False),
         sa.Column("night", sa.String(length=6), nullable=False),
         sa.Column("id_exposure", sa.BigInteger(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_owed_job_id_job")),
         sa.PrimaryKeyConstraint("job_id", "id_process", name=op.f("pk_owed")),

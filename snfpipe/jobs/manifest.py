@@ -1,0 +1,68 @@
+"""Manifests: a unit's settled result as a text that is the same wherever and whenever it was made.
+
+The database holds the text (``job.manifest``); the file beside the job is what doit depends on,
+and is rewritten from the database where it is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snfpipe.killpoint import killpoint
+from snfpipe.states import State
+
+FORMAT = 1
+
+
+def manifest_text(
+    production: str,
+    unit: str,
+    state: State,
+    reason: str,
+    selection: Sequence[Mapping[str, Any]],
+    identity: Mapping[str, Any],
+    products: Iterable[Mapping[str, Any]],
+) -> str:
+    """Return the text: what was read, by what, and what came of it; no time, host or attempt."""
+    content = {
+        "format": FORMAT,
+        "production": production,
+        "unit": unit,
+        "outcome": str(state),
+        "reason": reason,
+        "identity": identity,
+        "inputs": list(selection),
+        "products": sorted(products, key=lambda product: str(product["id_process"])),
+    }
+    return json.dumps(content, sort_keys=True, indent=1) + "\n"
+
+
+def sha256(text: str) -> str:
+    """Return the digest the database keeps beside the text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def manifest_path(jobs: Path, folder: str, job: str) -> Path:
+    """Return where a job's manifest lies."""
+    return jobs / folder / f"{job}.manifest"
+
+
+def write_manifest(path: Path, text: str) -> None:
+    """Write a manifest aside and rename it, unless it says just that already."""
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return
+    except OSError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    killpoint("manifest:before-rename")
+    aside.replace(path)

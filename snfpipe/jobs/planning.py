@@ -1,0 +1,386 @@
+"""Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
+
+Before an engine hears of a job, the database knows its attempt, its token, what it owes and the
+index of every product.  Whoever crashes after that leaves enough to go on.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from snfpipe.config import Project, Step
+from snfpipe.db import store
+from snfpipe.db.models import Attempt, Job, Owed, Process, ProductIndex, ProductionBase
+from snfpipe.engines.base import Submission
+from snfpipe.jobs.manifest import manifest_text, sha256
+from snfpipe.jobs.spec import AttemptFolder, JobSpec, Product
+from snfpipe.names import ProductName
+from snfpipe.plans.base import OwedProduct, UnitPlan, digest, selection
+from snfpipe.states import CLAIMABLE, SETTLED, State
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning did: jobs claimed for submission, and units settled by a verdict."""
+
+    claimed: tuple[JobSpec, ...]
+    settled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A job's row, locked."""
+
+    id: int
+    unit: str
+    state: State
+    attempts: int
+    inputs_digest: str | None
+
+
+def _is_free(row: _Row, inputs_digest: str) -> bool:
+    """Tell whether a unit may be claimed: nobody has it in hand, or has just settled the same."""
+    settled = row.state in SETTLED and row.inputs_digest == inputs_digest
+    return row.state in CLAIMABLE and not settled
+
+
+def now() -> datetime:
+    """Return the present as the database keeps times: UTC, naive."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def plan_jobs(
+    session: Session, project: Project, step: Step, plans: Sequence[UnitPlan], engine: str
+) -> Planned:
+    """Claim every unit that nobody has in hand, and settle those with a verdict.
+
+    Parameters
+    ----------
+    session : Session
+        A writing session; nothing holds before it is committed.
+    project, step : Project, Step
+        What is produced.
+    plans : sequence of UnitPlan
+        The units, as the plan selected them.
+    engine : str
+        Who will run them.
+    """
+    production_id = ensure_production(session, project, step)
+    rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
+    digests = {plan.unit: digest(step, plan) for plan in plans}
+    free = [plan for plan in plans if _is_free(rows[plan.unit], digests[plan.unit])]
+    names = _reserve(session, project, free)
+    _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
+    claimed = []
+    attempts: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
+    for plan in free:
+        row = rows[plan.unit]
+        token = secrets.token_hex(8)
+        spec = _spec(project, step, plan, row, token, names)
+        attempt, change = _claim(spec, row, digests[plan.unit], engine)
+        if plan.verdict:
+            _settle(spec, plan, attempt, change)
+        else:
+            claimed.append(spec)
+        if not plan.verdict or plan.verdict.state is State.FAILED:
+            attempts.append(attempt)
+        changes.append(change)
+    store.insert(session, Attempt, attempts)
+    if changes:
+        session.execute(sa.update(Job), changes)
+    settled = [plan.unit for plan in free if plan.verdict]
+    _supersede(session, [rows[unit].id for unit in settled])
+    return Planned(tuple(claimed), tuple(settled))
+
+
+def ensure_production(session: Session, project: Project, step: Step) -> int:
+    """Return the row id of a step's production, made where it is missing."""
+    row = {
+        "name": step.production,
+        "meta_prefix": project.meta_prefix,
+        "version": project.version.label,
+        "number": project.number,
+        "outver": project.outver,
+        "prefix": step.prefix,
+        "plan": step.plan,
+        "unit_kind": step.unit_kind,
+    }
+    ident = store.ensure_productions(session, [row])[step.production]
+    read = {name for names in step.inputs.values() for name in names}
+    bases = store.production_ids(session, read)
+    pairs = [{"production_id": ident, "based_on_id": base} for base in bases.values()]
+    store.insert_new(session, ProductionBase, pairs)
+    return ident
+
+
+def submission(spec: JobSpec) -> Submission:
+    """Return what an engine needs of a job."""
+    folder = AttemptFolder.of(spec)
+    return Submission(
+        token=spec.token,
+        name=spec.job,
+        folder=folder.path,
+        script=folder.script,
+        plan=spec.plan,
+        cpu_s=spec.limits["cpu_s"],
+        memory_mb=spec.limits["memory_mb"],
+        wall_s=spec.limits["wall_s"],
+    )
+
+
+def _lock_rows(
+    session: Session, step: Step, production_id: int, units: Sequence[str]
+) -> dict[str, _Row]:
+    """Make the job rows that are missing and lock all of them, in one order for everybody."""
+    moment = now()
+    fresh = [
+        {
+            "production_id": production_id,
+            "unit": unit,
+            "unit_kind": step.unit_kind,
+            "name": step.job_name(unit),
+            "folder": step.job_folder(unit),
+            "state": State.CREATED.value,
+            "created": moment,
+            "updated": moment,
+            "attempts": 0,
+            "reason": "",
+        }
+        for unit in units
+    ]
+    store.insert_new(session, Job, fresh)
+    rows: dict[str, _Row] = {}
+    for part in store.chunks(units):
+        query = (
+            sa.select(Job.id, Job.unit, Job.state, Job.attempts, Job.inputs_digest)
+            .where(Job.production_id == production_id, Job.unit.in_(part))
+            .order_by(Job.id)
+            .with_for_update()
+        )
+        for ident, unit, state, attempts, seen in session.execute(query):
+            rows[unit] = _Row(ident, unit, State(state), attempts, seen)
+    return rows
+
+
+def _reserve(
+    session: Session, project: Project, plans: Iterable[UnitPlan]
+) -> dict[tuple[str, int], ProductName]:
+    """Reserve the index of every owed product; one that was ever used is not given again.
+
+    Returns
+    -------
+    dict
+        (unit, position in the unit's owed products) -> name.
+    """
+    wanted = {
+        (plan.unit, n): _name(project, owed, 0)
+        for plan in plans
+        for n, owed in enumerate(plan.owed)
+    }
+    bases = {name.base for name in wanted.values()}
+    last: dict[str, int] = {}
+    for part in store.chunks(sorted(bases)):
+        query = sa.select(ProductIndex.base, ProductIndex.last, ProductIndex.used).where(
+            ProductIndex.base.in_(part)
+        )
+        for base, index, used in session.execute(query):
+            last[base] = index + 1 if used else index
+    rows = [{"base": base, "last": last.get(base, 0), "used": False} for base in sorted(bases)]
+    store.upsert(session, ProductIndex, rows, ["last", "used"])
+    return {
+        (unit, n): _name(project, owed, last.get(wanted[unit, n].base, 0))
+        for plan in plans
+        for unit in (plan.unit,)
+        for n, owed in enumerate(plan.owed)
+    }
+
+
+def _name(project: Project, owed: OwedProduct, index: int) -> ProductName:
+    """Return an owed product's file name."""
+    return ProductName(
+        owed.exposure,
+        owed.channel,
+        owed.fclass,
+        owed.xfclass,
+        project.number,
+        index,
+        owed.extension,
+    )
+
+
+def _declare(
+    session: Session,
+    plans: Sequence[tuple[int, UnitPlan]],
+    names: Mapping[tuple[str, int], ProductName],
+) -> None:
+    """Replace what jobs declared that they owe."""
+    for part in store.chunks([job_id for job_id, _plan in plans]):
+        session.execute(sa.delete(Owed).where(Owed.job_id.in_(part)))
+    rows = []
+    for job_id, plan in plans:
+        for n, owed in enumerate(plan.owed):
+            name = names[plan.unit, n]
+            rows.append(
+                {
+                    "job_id": job_id,
+                    "id_process": name.id_process,
+                    "name": str(name),
+                    "fclass": owed.fclass,
+                    "xfclass": owed.xfclass,
+                    "channel": owed.channel,
+                    "night": str(owed.exposure.night),
+                    "id_exposure": owed.exposure.id_exposure,
+                    "reason": owed.reason,
+                }
+            )
+    store.insert(session, Owed, rows)
+
+
+def _spec(
+    project: Project,
+    step: Step,
+    plan: UnitPlan,
+    row: _Row,
+    token: str,
+    names: Mapping[tuple[str, int], ProductName],
+) -> JobSpec:
+    """Turn a unit plan into the spec of its next attempt."""
+    number = row.attempts + 1
+    job = step.job_name(plan.unit)
+    folder = project.site.jobs / step.job_folder(plan.unit) / f"{job}.attempts"
+    areas = {"raw": project.site.raw, "archive": project.site.archive}
+    paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
+    products = tuple(
+        _product(owed, names[plan.unit, n])
+        for n, owed in enumerate(plan.owed)
+        if owed.reason is None
+    )
+    outputs: dict[str, dict[str, str]] = {}
+    for product in products:
+        outputs.setdefault(product.item, {}).update(product.files)
+    items = tuple(
+        {
+            "item": item.item,
+            "inputs": {
+                role: paths[given[0]] if len(given) == 1 else [paths[ident] for ident in given]
+                for role, given in item.inputs.items()
+            },
+            "values": dict(item.values),
+            "outputs": outputs.get(item.item, {}),
+        }
+        for item in plan.items
+    )
+    environment = {
+        **step.environment,
+        "SNF_VERSION": project.version.label,
+        "SNF_VERSION_LITE": project.version.lite,
+        "SNF_TASKS": str(project.root),
+        "JOBDIR": str(project.site.jobs),
+    }
+    resources = step.resources
+    return JobSpec(
+        job=job,
+        production=step.production,
+        plan=step.plan,
+        unit=plan.unit,
+        unit_kind=step.unit_kind,
+        version=project.version.label,
+        token=token,
+        number=number,
+        folder=str(folder / f"{number:03}-{token}"),
+        archive=str(project.site.archive),
+        environment=environment,
+        limits={
+            "cpu_s": resources.cpu_s,
+            "memory_mb": resources.memory_mb,
+            "wall_s": resources.wall_s,
+        },
+        command=step.program.command,
+        options=dict(step.options),
+        items=items,
+        products=products,
+        selection=tuple(selection(plan)),
+        identity=step.identity,
+    )
+
+
+def _product(owed: OwedProduct, name: ProductName) -> Product:
+    """Return an owed product as specs carry it."""
+    return Product(
+        id_process=name.id_process,
+        name=str(name),
+        item=owed.item,
+        role=owed.role,
+        fclass=owed.fclass,
+        xfclass=owed.xfclass,
+        parents=owed.parents,
+        auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
+        target_id=owed.target_id,
+    )
+
+
+def _claim(
+    spec: JobSpec, row: _Row, inputs_digest: str, engine: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attempt's row and the job's change, as for a job that will be submitted."""
+    moment = now()
+    attempt = {
+        "token": spec.token,
+        "job_id": row.id,
+        "number": spec.number,
+        "engine": engine,
+        "claimed_at": moment,
+        "ended_at": None,
+        "outcome": "",
+        "reason": "",
+        "environment": {},
+        "spec": spec.to_json(),
+    }
+    change = {
+        "id": row.id,
+        "state": State.CLAIMED.value,
+        "reason": "",
+        "token": spec.token,
+        "attempts": spec.number,
+        "inputs_digest": inputs_digest,
+        "manifest": None,
+        "manifest_sha": None,
+        "updated": moment,
+    }
+    return attempt, change
+
+
+def _settle(spec: JobSpec, plan: UnitPlan, attempt: dict[str, Any], change: dict[str, Any]) -> None:
+    """Turn a claim into a verdict: a refusal counts as an attempt, having nothing to do does not."""
+    verdict = plan.verdict
+    assert verdict is not None  # noqa: S101 - for the type checker: callers have looked
+    text = manifest_text(
+        spec.production, spec.unit, verdict.state, verdict.reason, spec.selection, spec.identity, ()
+    )
+    change.update(
+        state=verdict.state.value, reason=verdict.reason, manifest=text, manifest_sha=sha256(text)
+    )
+    if verdict.state is State.FAILED:
+        attempt.update(
+            engine="none", ended_at=now(), outcome=verdict.state.value, reason=verdict.reason
+        )
+    else:
+        change.update(token=None, attempts=spec.number - 1)
+
+
+def _supersede(session: Session, job_ids: Sequence[int]) -> None:
+    """Retire the live products of jobs that no longer make any."""
+    for part in store.chunks(job_ids):
+        session.execute(
+            sa.update(Process)
+            .where(Process.job_id.in_(part), Process.state == "live")
+            .values(state="superseded")
+        )
