@@ -1,0 +1,118 @@
+"""``snf``: a table of subcommands, each loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from snfpipe.errors import SnfError
+
+#: Subcommand -> where it is, and its line in the list.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "simulate": ("snfpipe.simulate.cli:simulate", "Write simulated nights with known truth."),
+    "arrive": ("snfpipe.cli.arrive:arrive", "Take new and changed raw frames into the database."),
+    "status": ("snfpipe.cli.status:status", "How many units of each step are in which state."),
+    "why": ("snfpipe.cli.status:why", "Why a unit would run again, or why not."),
+    "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
+    "retry": ("snfpipe.cli.control:retry", "Let failed units be tried again."),
+    "cancel": ("snfpipe.cli.control:cancel", "End jobs that run."),
+    "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
+    "version": ("snfpipe.cli.version:version", "List or switch the code version."),
+    "db": ("snfpipe.cli.db:db", "Create the database, or bring its schema up to date."),
+    "completion": ("snfpipe.cli.completion:completion", "Print what makes a shell complete."),
+}
+
+
+class _Lazy(click.Group):
+    """A group whose subcommands are imported only when they are called."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say which commands are close to a wrong one."""
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean {close[0]}?" if close else "see snf --help"
+            raise click.UsageError(f"there is no command {args[0]!r}: {hint}", context) from error
+
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--project",
+    metavar="FOLDER",
+    help="The project's folder (default: the nearest one with configs/production.toml).",
+)
+def snf(project: str | None) -> None:
+    """Run and look after the data productions of a supernova survey.
+
+    \b
+    Example:
+      snf status
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 error, 4 a service is unavailable.
+    """
+    if project:
+        os.environ["SNF_PROJECT"] = project
+
+
+def run_command(command: click.Command, name: str) -> int:
+    """Run a command; print errors as a line and what to do next, never as a traceback.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    try:
+        code: Any = command.main(prog_name=name, standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except click.Abort:
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; keep Python from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SnfError as error:
+        click.echo(f"{name}: {error}", err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def console(command: Callable[[], click.Command], name: str) -> None:
+    """Be the console script of a command, then end."""
+    sys.exit(run_command(command(), name))
+
+
+def main() -> None:
+    """Be ``snf``."""
+    console(lambda: snf, "snf")

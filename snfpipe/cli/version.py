@@ -1,0 +1,108 @@
+"""``snf_version``: list the code versions, switch between them, put one into a shell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import click
+
+from snfpipe.cli.main import console
+from snfpipe.cli.render import print_json, print_table
+from snfpipe.config import SWITCH, find_root, load_project
+from snfpipe.versions import list_versions, load_version
+
+
+@click.command()
+@click.argument("label", required=False)
+@click.option("--shell", is_flag=True, help="Print what puts the version into a shell.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be switched.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def version(label: str | None, shell: bool, dry_run: bool, as_json: bool) -> None:
+    """List the code versions, or switch the configured production to LABEL.
+
+    \b
+    Example:
+      snf_version
+      snf_version SNF-02-02
+      eval "$(snf_version --shell)"
+    """
+    root = find_root()
+    if label:
+        _switch(root, label, dry_run)
+    elif shell:
+        _print_shell(root)
+    else:
+        _print_list(root, as_json)
+
+
+def _switch(root: Path, label: str, dry_run: bool) -> None:
+    """Set the version in the switch, keeping its comments."""
+    import tomlkit
+
+    load_version(root, label)
+    path = root / SWITCH
+    content = tomlkit.parse(path.read_text(encoding="utf-8"))
+    old = content["version"]
+    if not dry_run:
+        content["version"] = label
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(tomlkit.dumps(content), encoding="utf-8")
+        aside.replace(path)
+    click.echo(f"{'would switch' if dry_run else 'switched'} {SWITCH} from {old} to {label}")
+
+
+def _print_shell(root: Path) -> None:
+    """Print exports, every value quoted."""
+    project = load_project(root)
+    variables = {
+        **project.version.environment,
+        "SNF_VERSION": project.version.label,
+        "SNF_VERSION_LITE": project.version.lite,
+        "SNF_TASKS": str(root),
+        "SNF_PROJECT": str(root),
+        "JOBDIR": str(project.site.jobs),
+    }
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo('SNF_OLD_PS1="${SNF_OLD_PS1-${PS1-}}"')
+    click.echo(f'PS1={shlex.quote(f"[{project.version.label}] ")}"$SNF_OLD_PS1"')
+
+
+def _print_list(root: Path, as_json: bool) -> None:
+    """Print all versions, the configured one marked."""
+    current = load_project(root).version.label
+    versions = [load_version(root, label) for label in list_versions(root)]
+    if as_json:
+        print_json(
+            [
+                {
+                    "label": found.label,
+                    "number": found.number,
+                    "released": found.released,
+                    "current": found.label == current,
+                    "notes": found.notes,
+                }
+                for found in versions
+            ]
+        )
+        return
+    print_table(
+        ("", "version", "number", "", "notes"),
+        [
+            (
+                "*" if found.label == current else "",
+                found.label,
+                found.lite,
+                "released" if found.released else "floats",
+                found.notes,
+            )
+            for found in versions
+        ],
+    )
+
+
+def main() -> None:
+    """Be ``snf_version``."""
+    console(lambda: version, "snf_version")
