@@ -13,7 +13,6 @@ from snfpipe.simulate import spectra
 from snfpipe.simulate.atmosphere import (
     Air,
     make_air,
-    make_clouds,
     refraction_shift,
     transmission,
 )
@@ -38,9 +37,10 @@ from snfpipe.simulate.optics import (
     stray_light,
 )
 from snfpipe.simulate.presets import TARGETS, NightPlan, Preset, Target
-from snfpipe.simulate.psf import Host, Psf, host_parts, point_parts
+from snfpipe.simulate.psf import Host, host_parts, point_parts
 from snfpipe.simulate.randomness import generator
-from snfpipe.simulate.schedule import Frame, julian_date
+from snfpipe.simulate.scene import Conditions, host_of, make_conditions, mirror, object_flux
+from snfpipe.simulate.schedule import Frame
 
 #: Brightest pixel of lamp frames, e-.
 _CONTINUUM_PEAK = 24000.0
@@ -55,86 +55,6 @@ class Made:
 
     pixels: NDArray[np.uint16]
     truth: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What an exposure's channels share.
-
-    Attributes
-    ----------
-    psf : Psf
-        The image of a point.
-    x, y : float
-        Where it lies at 5000 Angstrom, spaxels.
-    transparency : float
-        Mean of the clouds over the exposure; 1 under a clear sky.
-    moon : float
-        Moonlight, see :func:`.spectra.sky_flux`.
-    """
-
-    psf: Psf
-    x: float
-    y: float
-    transparency: float
-    moon: float
-
-
-def moonlight(seed: int, night: str) -> float:
-    """Return the brightness of a night's moonlight: none on half of the nights."""
-    return max(0.0, float(generator(seed, night, "moon").uniform(-2.0, 2.0)))
-
-
-def make_conditions(preset: Preset, plan: NightPlan, frame: Frame) -> Conditions:
-    """Return the conditions of an exposure."""
-    chance = generator(preset.seed, frame.night, frame.run, frame.exposure, "conditions")
-    alpha = float(chance.uniform(1.7, 2.6))
-    psf = Psf(
-        a0=alpha,
-        a1=alpha * float(-0.20 + chance.normal(0, 0.01)),
-        a2=alpha * float(0.07 + chance.normal(0, 0.005)),
-        ell=float(1 + np.clip(chance.normal(0, 0.06), -0.15, 0.15)),
-        xy=float(np.clip(chance.normal(0, 0.03), -0.08, 0.08)),
-    )
-    x, y = (float(value) for value in np.clip(chance.normal(0, 0.35, 2), -1, 1))
-    clouds = make_clouds(preset.seed, plan.night, plan.photometric)
-    seen = clouds.mean(frame.start_h, frame.exptime_s)
-    return Conditions(psf, x, y, seen, moonlight(preset.seed, plan.night))
-
-
-def mirror(seed: int, night: str) -> float:
-    """Return the night's grey throughput of the telescope."""
-    return float(1 + np.clip(generator(seed, night, "mirror").normal(0, 0.01), -0.03, 0.03))
-
-
-def object_flux(target: Target, jd: float, wavelength: Array) -> Array:
-    """Return a point source's flux above the atmosphere, behind the Milky Way's dust."""
-    if target.model is None:
-        return spectra.standard_flux(target.name, wavelength)
-    supernova = supernova_of(target)
-    flux = spectra.supernova_flux(supernova, jd, wavelength)
-    return flux * spectra.dust(target.mwebv, wavelength)
-
-
-def supernova_of(target: Target) -> spectra.Supernova:
-    """Return the model of a target that is a supernova."""
-    if target.model is None or target.redshift is None:
-        raise ValueError(f"{target.name} is no supernova")
-    model = target.model
-    t0_jd = julian_date(model.t0_night) + 0.5
-    return spectra.Supernova(target.redshift, t0_jd, model.x0, model.x1, model.c)
-
-
-def host_of(target: Target) -> Host | None:
-    """Return a target's host galaxy, if it has one."""
-    model = target.model
-    if model is None:
-        return None
-    return Host(
-        model.host_x / SPAXEL, model.host_y / SPAXEL, model.host_radius / SPAXEL,
-        0.35 * model.host_radius / SPAXEL, model.host_axis_ratio, model.host_angle_deg, 0.3,
-        model.host_mag,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +151,8 @@ def _at_rows(geometry: Geometry, knots: Array, parts: Array) -> Array:
     cell = place.astype(np.int64)
     rest = place - cell
     lens = np.arange(LENSES)[:, None]
-    return parts[lens, cell] * (1 - rest) + parts[lens, cell + 1] * rest
+    values: Array = parts[lens, cell] * (1 - rest) + parts[lens, cell + 1] * rest
+    return values
 
 
 def _object_light(
@@ -291,9 +212,7 @@ def _object_light(
     return light * flat.relative(geometry.wavelength), truth
 
 
-def _positions(
-    air: Air, sight: Conditions, frame: Frame, wavelength: Array
-) -> tuple[Array, Array]:
+def _positions(air: Air, sight: Conditions, frame: Frame, wavelength: Array) -> tuple[Array, Array]:
     """Return where the point source lies at each wavelength, spaxels."""
     dx, dy = refraction_shift(air, wavelength, frame.airmass, frame.parang_deg)
     return sight.x + dx, sight.y + dy
@@ -309,12 +228,11 @@ def _host_light(
     flux = flux * spectra.dust(target.mwebv, wavelength)
     density = spectra.collected(flux, wavelength) * through
     ends = setup.first - 4 * setup.step, setup.last + 4 * setup.step
-    # Refraction is even in 1/wavelength^2 more than in wavelength, so are the knots.
-    few = np.linspace(ends[1] ** -2.0, ends[0] ** -2.0, _HOST_KNOTS)[::-1] ** -0.5
-    few = np.sort(few)
+    # Refraction goes with 1/wavelength^2 rather than with wavelength; so do the few knots.
+    few = np.linspace(ends[0] ** -2.0, ends[1] ** -2.0, _HOST_KNOTS) ** -0.5
     x, y = _positions(air, sight, frame, few)
     knots = np.linspace(*ends, _MAX_POINT_KNOTS)
-    parts = CubicSpline(few, host_parts(sight.psf, host, few, x, y), axis=1)(knots)
+    parts: Array = CubicSpline(few, host_parts(sight.psf, host, few, x, y), axis=1)(knots)
     blurred = spread_lines(setup, wavelength, density)
     light = row_light(geometry, wavelength, blurred) * _at_rows(geometry, knots, parts)
     return light, {"host": asdict(host), "host_total": grid.truth(density)}
@@ -327,7 +245,10 @@ def night_truth(preset: Preset, plan: NightPlan) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     for channel in (letter for letter in preset.channels if letter != "P"):
         setup = SETUPS[channel, size]
-        geometry, flat = make_geometry(seed, plan.night, channel, size), make_flat(seed, channel, size)
+        geometry, flat = (
+            make_geometry(seed, plan.night, channel, size),
+            make_flat(seed, channel, size),
+        )
         chip = make_chip(seed, channel, size)
         grid = _grid(setup, flat)
         bins = setup.bins()

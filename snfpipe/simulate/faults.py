@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 
 from snfpipe.simulate.headers import Card
 from snfpipe.simulate.presets import TARGETS
-from snfpipe.simulate.schedule import Frame
+from snfpipe.simulate.schedule import OBJECT_EXPOSURE, Frame
 
 Frames = tuple[Frame, ...]
-
-_OBJECT_EXPOSURE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Victims:
     channels: str
     kind: str = "SuperNova"
     fclass: int = 17
-    exposure: int = _OBJECT_EXPOSURE
+    exposure: int = OBJECT_EXPOSURE
 
     def among(self, frames: Frames) -> frozenset[str]:
         """Return the names of the victims."""

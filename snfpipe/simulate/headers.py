@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from snfpipe.names import Night
-from snfpipe.simulate.atmosphere import Air
 from snfpipe.simulate.instrument import DETECTORS, OVERSCAN, SATURATION, Size, frame_shape
 from snfpipe.simulate.presets import TARGETS
 from snfpipe.simulate.randomness import generator
 from snfpipe.simulate.schedule import Frame, sidereal_h
+
+if TYPE_CHECKING:
+    from snfpipe.simulate.atmosphere import Air
 
 Card = tuple[str, str | int | float, str]
 

@@ -72,7 +72,8 @@ class Setup:
     def bins(self) -> Array:
         """Return the centres of a cube's wavelength bins."""
         count = int((self.cube_last - self.cube_first) / self.step + 1e-6) + 1
-        return self.cube_first + self.step * np.arange(count)
+        centres: Array = self.cube_first + self.step * np.arange(count, dtype=np.float64)
+        return centres
 
 
 SETUPS: dict[tuple[str, str], Setup] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from snfpipe.simulate.atmosphere import make_clouds
 from snfpipe.simulate.presets import TARGETS, NightPlan, Preset
@@ -38,6 +39,7 @@ def observing_log(frames: Iterable[Frame]) -> bytes:
         (
             {
                 **{name: getattr(frame, name, None) for name in _LOG_COLUMNS},
+                **asdict(frame.guiding),
                 "run": f"{frame.run:03}",
                 "exposure": f"{frame.exposure:03}",
                 "fclass": f"{frame.fclass:02}",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from snfpipe.simulate.headers import Card
 
 #: Raised whenever the same names and seed give other bytes than before.
-MODEL = 2
+MODEL = 3
 STAMP = ".simulated.json"
 
 
@@ -65,9 +65,7 @@ def frame_content(
     make = make_photometric if frame.channel == "P" else make_frame
     made = make(preset, plan, frame)
     air = make_air(preset.seed, frame.night)
-    header = faults.damage_cards(
-        list(cards(frame, air, preset.size, preset.seed)), frame.damages
-    )
+    header = faults.damage_cards(list(cards(frame, air, preset.size, preset.seed)), frame.damages)
     return faults.damage_bytes(fits_bytes(made.pixels, header), frame.damages), made.truth
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.special import ndtr
 
 from snfpipe.simulate.instrument import LENSES, SETUPS, Array, Setup, Size, dichroic
@@ -117,7 +118,7 @@ def make_geometry(seed: int, night: str, channel: str, size: Size) -> Geometry:
     setup = SETUPS[channel, size]
     chance = generator(seed, night, channel, "geometry")
     block_edges = [b * setup.ny // setup.blocks for b in range(setup.blocks + 1)]
-    rows = min(high - low for low, high in zip(block_edges, block_edges[1:], strict=False))
+    rows = min(high - low for low, high in pairwise(block_edges))
     number = np.arange(LENSES)
     block, slot = number % setup.blocks, number // setup.blocks
 
@@ -159,8 +160,6 @@ def make_geometry(seed: int, night: str, channel: str, size: Size) -> Geometry:
 
 def spread_lines(setup: Setup, grid: Array, density: Array) -> Array:
     """Return a spectrum on an even grid as the line spread function blurs it."""
-    from scipy.ndimage import gaussian_filter1d
-
     step = grid[1] - grid[0]
     blurred: Array = gaussian_filter1d(
         density, setup.line_sigma * setup.step / step, axis=-1, mode="nearest", truncate=5
@@ -207,6 +206,15 @@ def stray_light(image: NDArray[np.float32]) -> NDArray[np.float32]:
     cell = _STRAY_CELL
     coarse = image.reshape(ny // cell, cell, nx // cell, cell).mean(axis=(1, 3))
     smooth = gaussian_filter(coarse, (ny / cell / 8, nx / cell / 8), mode="nearest")
-    stray: NDArray[np.float32] = zoom(STRAY_FRACTION * smooth, cell, order=1, grid_mode=True,
-                                      mode="nearest").astype(np.float32)  # fmt: skip
+    stray: NDArray[np.float32] = np.float32(STRAY_FRACTION) * (_linear(ny) @ smooth @ _linear(nx).T)
     return stray
+
+
+@lru_cache(maxsize=8)
+def _linear(size: int) -> NDArray[np.float32]:
+    """Return the matrix (size, cells) that interpolates cell means to pixels."""
+    cells = size // _STRAY_CELL
+    place = (np.arange(size) + 0.5) / _STRAY_CELL - 0.5
+    hats = 1 - np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells))
+    matrix: NDArray[np.float32] = np.maximum(hats, 0).astype(np.float32)
+    return matrix

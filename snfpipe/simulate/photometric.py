@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from snfpipe.simulate import spectra
 from snfpipe.simulate.atmosphere import make_air, transmission
 from snfpipe.simulate.detector import expose, make_chip, make_levels
-from snfpipe.simulate.exposure import Made, digits, make_conditions, mirror
+from snfpipe.simulate.exposure import Made, digits
 from snfpipe.simulate.instrument import P_SHAPE, SPAXEL, Array, Size
 from snfpipe.simulate.presets import NightPlan, Preset
 from snfpipe.simulate.randomness import generator
+from snfpipe.simulate.scene import make_conditions, mirror
 from snfpipe.simulate.schedule import Frame
 
 PIXEL = 0.137  #: arcsec, at full size

@@ -202,9 +202,7 @@ def change(
 
     known = {plan.night: plan for plan in preset.nights}
     wanted = [str(Night.parse(night)) for night in nights] or list(known)
-    plans = {
-        night: known.get(night) or replace(preset.nights[0], night=night) for night in wanted
-    }
+    plans = {night: known.get(night) or replace(preset.nights[0], night=night) for night in wanted}
     for text in faults:
         night, _, name = text.partition(":")
         if night not in plans or name not in FAULTS:
@@ -214,6 +212,4 @@ def change(
                 f"and a name of {', '.join(FAULTS)}",
             )
         plans[night] = replace(plans[night], faults=(*plans[night].faults, name))
-    return replace(
-        preset, nights=tuple(plans.values()), seed=preset.seed if seed is None else seed
-    )
+    return replace(preset, nights=tuple(plans.values()), seed=preset.seed if seed is None else seed)

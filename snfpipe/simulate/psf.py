@@ -127,8 +127,8 @@ def host_parts(psf: Psf, host: Host, wavelength: Array, x: Array, y: Array) -> A
     size = _FIELD * _FINE
     axis = (np.arange(size) - size // 2) / _FINE
     px, py = np.meshgrid(axis, axis, indexing="ij")
-    kx = 2 * np.pi * np.fft.fftfreq(size, 1 / _FINE)[:, None]
-    ky = 2 * np.pi * np.fft.rfftfreq(size, 1 / _FINE)[None, :]
+    kx: Array = 2 * np.pi * np.asarray(np.fft.fftfreq(size, 1 / _FINE))[:, None]
+    ky: Array = 2 * np.pi * np.asarray(np.fft.rfftfreq(size, 1 / _FINE))[None, :]
     square = np.sinc(kx / (2 * np.pi)) * np.sinc(ky / (2 * np.pi))
     light = host.transform(kx, ky) * square
     pick = (np.arange(SIDE) - SIDE // 2) * _FINE + size // 2

@@ -21,6 +21,18 @@ _DARK_S = 1200.0
 _ACQUISITION_S = 10.0
 _UNGUIDED_S = 2.0
 _CALIBRATION_RUN = 900
+_CALIBRATION_H = 16.6  # UT, after the last run
+OBJECT_EXPOSURE = 3  #: number of a run's science exposure
+
+
+@dataclass(frozen=True, slots=True)
+class Guiding:
+    """The guider's columns of the log; None is an empty value."""
+
+    guide: int | None = None
+    guide_s: float | None = None
+    guide_f: float | None = None
+    guide_x: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +50,13 @@ class Frame:
     start_h : float
         UT hours at the start.
     exptime_s : float
-        Exposure time in header and log; the light's own unless `open_s` says otherwise.
+        Exposure time.
     airmass, parang_deg, ha_h : float
         At mid-exposure.
-    guide, guide_s, guide_f, guide_x, interrupt, quality, qzelog : number or None
-        As the log has them; None is an empty value.
+    guiding : Guiding
+        As the log has it.
+    interrupt, quality, qzelog : int
+        As the log has them.
     light : float
         Factor on all light (faults).
     star : float
@@ -65,10 +79,7 @@ class Frame:
     airmass: float
     parang_deg: float
     ha_h: float
-    guide: int | None = None
-    guide_s: float | None = None
-    guide_f: float | None = None
-    guide_x: float | None = None
+    guiding: Guiding = Guiding()
     interrupt: int = 1
     quality: int = 1
     qzelog: int = 1
@@ -114,18 +125,20 @@ def pointing(target: Target, jd: float) -> tuple[float, float, float]:
 
 
 _EVENING_H, _MORNING_H = 5.2, 15.6
+_REACH_H = {"StdStar": 4.2, "SuperNova": 2.8}  # largest hour angle
 
 
 def _start_times(preset: Preset, plan: NightPlan) -> list[tuple[str, float]]:
     """Return (target, UT hours) of a night's runs in order of time.
 
-    Each target is taken at an hour angle drawn at random as far as the night allows, so that
-    the airmasses of standards differ.
+    Each target is taken at an hour angle drawn at random as far as the night allows; standards
+    go far from the meridian, so that their airmasses differ.
     """
     midnight = sidereal_h(julian_date(plan.night))
     wishes = []
     for index, name in enumerate(plan.targets):
-        ha_h = generator(preset.seed, plan.night, "schedule", index).uniform(-3.2, 3.2)
+        reach = _REACH_H[TARGETS[name].kind]
+        ha_h = generator(preset.seed, plan.night, "schedule", index).uniform(-reach, reach)
         sidereal = TARGETS[name].ra_deg / 15 + ha_h
         start = ((sidereal - midnight) % 24) / 1.0027379
         if not _EVENING_H <= start <= _MORNING_H:
@@ -141,72 +154,105 @@ def _start_times(preset: Preset, plan: NightPlan) -> list[tuple[str, float]]:
     return runs
 
 
-def _guiding(preset: Preset, plan: NightPlan, run: int, start_h: float, exptime_s: float,
-             ) -> dict[str, float | int]:  # fmt: skip
-    """Return the guider's columns of the log; its star fades with the clouds."""
+def _guiding(
+    preset: Preset, plan: NightPlan, run: int, start_h: float, exptime_s: float
+) -> Guiding:
+    """Return what the guider saw; its star fades with the clouds."""
     if exptime_s < _UNGUIDED_S:
-        return {"guide": 0}
+        return Guiding(guide=0)
     clouds = make_clouds(preset.seed, plan.night, plan.photometric)
     chance = generator(preset.seed, plan.night, run, "guide")
     times = start_h + np.linspace(0, exptime_s, 20) / 3600
     seen = np.interp(times, clouds.hours, clouds.transparency)
     seen = seen * (1 + 0.01 * chance.standard_normal(20))
     flux = 0.3 * 10 ** (-0.4 * chance.uniform(-1, 1.5))
-    return {
-        "guide": 1,
-        "guide_s": round(float(max(0.0, 1 - 4 * seen.std() / seen.mean())), 3),
-        "guide_f": round(float(flux * seen.mean()), 4),
-        "guide_x": round(float(chance.uniform(2200, 2900)), 1),
-    }
+    return Guiding(
+        guide=1,
+        guide_s=round(float(max(0.0, 1 - 4 * seen.std() / seen.mean())), 3),
+        guide_f=round(float(flux * seen.mean()), 4),
+        guide_x=round(float(chance.uniform(2200, 2900)), 1),
+    )
 
 
 def night_frames(preset: Preset, plan: NightPlan) -> tuple[Frame, ...]:
     """Return all frames of a night in order of time, before faults."""
+    spectral = [channel for channel in preset.channels if channel != "P"]
     frames: list[Frame] = []
+    for run, (name, start_h) in enumerate(_start_times(preset, plan), 1):
+        frames.extend(_run_frames(preset, plan, run, TARGETS[name], start_h))
+    return (*frames, *_calibrations(plan, spectral))
+
+
+def _run_frames(
+    preset: Preset, plan: NightPlan, run: int, target: Target, start_h: float
+) -> list[Frame]:
+    """Return a run's frames: continuum, acquisition, object and arc."""
     spectral = [channel for channel in preset.channels if channel != "P"]
     photometric = [channel for channel in preset.channels if channel == "P"]
-    for run, (name, start_h) in enumerate(_start_times(preset, plan), 1):
-        target = TARGETS[name]
-        kind = "StdStar" if target.kind == "StdStar" else "FinalRef" * plan.final_reference
-        time_h = start_h
-        for exposure, fclass, channels, exptime_s in (
-            (1, 7, spectral, max(_LAMP_S[7, channel] for channel in spectral)),
-            (2, 17, photometric, _ACQUISITION_S),
-            (3, 17, [*spectral, *photometric], target.exptime_s),
-            (4, 3, spectral, max(_LAMP_S[3, channel] for channel in spectral)),
-        ):
-            jd = julian_date(plan.night) + time_h / 24
-            airmass, parang, ha_h = pointing(target, jd + exptime_s / 2 / 86400)
-            guiding = {}
-            if exposure == 3:
-                guiding = _guiding(preset, plan, run, time_h, exptime_s)
-            frames.extend(
-                Frame(
-                    plan.night, run, exposure, fclass, channel, name, kind, "SPECTRED",
-                    "mf" if channel == "P" else "", time_h,
-                    _LAMP_S.get((fclass, channel), exptime_s), airmass, parang, ha_h, **guiding,
-                )  # fmt: skip
-                for channel in channels
+    kind = "StdStar" if target.kind == "StdStar" else "FinalRef" * plan.final_reference
+    exposures = (
+        (1, 7, spectral, max(_LAMP_S[7, channel] for channel in spectral)),
+        (2, 17, photometric, _ACQUISITION_S),
+        (3, 17, [*spectral, *photometric], target.exptime_s),
+        (4, 3, spectral, max(_LAMP_S[3, channel] for channel in spectral)),
+    )
+    frames: list[Frame] = []
+    time_h = start_h
+    for exposure, fclass, channels, exptime_s in exposures:
+        middle = julian_date(plan.night) + (time_h + exptime_s / 7200) / 24
+        airmass, parang_deg, ha_h = pointing(target, middle)
+        guided = exposure == OBJECT_EXPOSURE
+        frames.extend(
+            Frame(
+                night=plan.night,
+                run=run,
+                exposure=exposure,
+                fclass=fclass,
+                channel=channel,
+                target=target.name,
+                run_kind=kind,
+                run_type="SPECTRED",
+                filter="mf" if channel == "P" else "",
+                start_h=time_h,
+                exptime_s=_LAMP_S.get((fclass, channel), exptime_s),
+                airmass=airmass,
+                parang_deg=parang_deg,
+                ha_h=ha_h,
+                guiding=_guiding(preset, plan, run, time_h, exptime_s) if guided else Guiding(),
             )
-            time_h += (exptime_s + _PAUSE_S) / 3600
-    frames.extend(_calibrations(plan, spectral))
-    return tuple(frames)
+            for channel in channels
+        )
+        time_h += (exptime_s + _PAUSE_S) / 3600
+    return frames
 
 
 def _calibrations(plan: NightPlan, channels: list[str]) -> list[Frame]:
     """Return the biases and darks at the end of the night."""
-    time_h, frames = 16.4, []
     series = (
         (_CALIBRATION_RUN, 24, plan.biases, 0.0),
         (_CALIBRATION_RUN + 1, 25, plan.darks, _DARK_S),
     )
+    frames: list[Frame] = []
+    time_h = _CALIBRATION_H
     for run, fclass, count, exptime_s in series:
         for exposure in range(1, count + 1):
             frames.extend(
                 Frame(
-                    plan.night, run, exposure, fclass, channel, "", "Calib", "", "", time_h,
-                    exptime_s, 1.0, 0.0, 0.0,
-                )  # fmt: skip
+                    night=plan.night,
+                    run=run,
+                    exposure=exposure,
+                    fclass=fclass,
+                    channel=channel,
+                    target="",
+                    run_kind="Calib",
+                    run_type="",
+                    filter="",
+                    start_h=time_h,
+                    exptime_s=exptime_s,
+                    airmass=1.0,
+                    parang_deg=0.0,
+                    ha_h=0.0,
+                )
                 for channel in channels
             )
             time_h += (exptime_s + _PAUSE_S) / 3600

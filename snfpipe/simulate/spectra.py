@@ -108,7 +108,7 @@ def supernova_flux(supernova: Supernova, jd: float, wavelength: Array) -> Array:
     if not phases[0] <= phase <= phases[-1]:
         return np.zeros_like(wavelength)
     rest = wavelength / (1 + supernova.z)
-    m0, m1 = (surface(phase, rest)[0] for surface in _salt3_splines())
+    m0, m1 = (surface([phase], rest)[0] for surface in _salt3_splines())
     light = _SALT_UNIT * supernova.x0 * (m0 + supernova.x1 * m1)
     light *= 10 ** (-0.4 * supernova.c * salt_color_law(rest)) / (1 + supernova.z)
     flux: Array = np.maximum(light, 0)
@@ -123,7 +123,8 @@ def ab_flux(mag: float, wavelength: Array | float) -> Array:
 # A spiral galaxy's light, invented: (wavelength, width, depth) of absorptions in the continuum
 # and (wavelength, width, equivalent width) of emissions, rest frame.
 _GALAXY_ABSORPTIONS = ((3934, 10, 0.35), (3969, 10, 0.35), (4304, 14, 0.20), (4861, 8, 0.10),
-                       (5175, 20, 0.15), (5893, 8, 0.10), (8542, 8, 0.10), (8662, 8, 0.08))  # fmt: skip
+                       (5175, 20, 0.15), (5893, 8, 0.10), (8542, 8, 0.10),
+                       (8662, 8, 0.08))  # fmt: skip
 _GALAXY_EMISSIONS = ((3727, 4, 8.0), (4861, 4, 3.0), (4959, 4, 1.2), (5007, 4, 3.6),
                      (6563, 4, 14.0), (6583, 4, 5.0), (6717, 4, 3.0), (6731, 4, 2.2))  # fmt: skip
 
@@ -214,8 +215,11 @@ def arc_density(channel: str, wavelength: Array, line_sigma: float) -> Array:
     return density
 
 
+_LAMP_K = 1.4388e4 / 5600  # microns: h c / k T of the lamp's colour
+
+
 def lamp_shape(wavelength: Array) -> Array:
     """Return the continuum lamp's light, 1 at 5000 A: a filtered lamp of even colour."""
     micron = wavelength / 1e4
-    shape: Array = (micron / 0.5) ** -5 / np.expm1(1.4388e4 / (5600 * micron))
-    return shape * np.expm1(1.4388e4 / (5600 * 0.5))
+    shape: Array = (micron / 0.5) ** -5 / np.expm1(_LAMP_K / micron) * np.expm1(_LAMP_K / 0.5)
+    return shape

@@ -181,11 +181,10 @@ def _write(
     by_night = {plan.night: plan for plan in plans}
     files: dict[str, dict[str, int]] = {night: {} for night in by_night}
     truths: dict[str, dict[str, Any]] = {night: {} for night in by_night}
-    done, total = 0, sum(counts[night] for night in by_night)
-    for night, name, written, truth in _run(preset, out, plans, jobs):
+    total = sum(counts[night] for night in by_night)
+    for done, (night, name, written, truth) in enumerate(_run(preset, out, plans, jobs), 1):
         files[night] |= written
         truths[night][name] = truth
-        done += 1
         if progress is not None:
             progress(done, total)
         if len(truths[night]) == counts[night]:
