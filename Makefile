@@ -55,7 +55,7 @@ $(TEST_READY): $(RUN_READY)
 	@touch $@
 
 run: setup
-	$(BIN)/snf simulate --preset sample
+	$(BIN)/snf simulate --preset sample --jobs $$(nproc)
 	$(BIN)/snf arrive
 	$(BIN)/doit
 	$(BIN)/snf summary
