@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from snfpipe.errors import NotFound, UsageError, shown
@@ -111,7 +111,7 @@ class Preset:
     nights: tuple[NightPlan, ...]
     size: Size = "reduced"
     channels: str = "BRP"
-    seed: int = field(default=2006)
+    seed: int = 2006
 
 
 _TWO = ("SNF20061129-003", "SNF20061121-001")
@@ -131,10 +131,10 @@ PRESETS: Mapping[str, Preset] = {
             "sample",
             "three nights and final references, each of two standards and two supernovae",
             (
-                NightPlan("06_334", ("Feige110", "GD71", *_TWO)),
-                NightPlan("06_336", ("Feige110", "GD71", *_TWO), photometric=False),
-                NightPlan("06_339", ("BD+17d4708", "GD71", *_TWO)),
-                NightPlan("07_245", ("Feige110", "GD71", *_TWO), final_reference=True),
+                NightPlan("06_334", ("GD71", "Feige110", *_TWO)),
+                NightPlan("06_336", ("GD71", "Feige110", *_TWO), photometric=False),
+                NightPlan("06_339", ("GD71", "BD+17d4708", *_TWO)),
+                NightPlan("07_245", ("GD71", "Feige110", *_TWO), final_reference=True),
             ),
         ),
         Preset(

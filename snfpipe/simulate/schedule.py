@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from math import acos, atan2, cos, degrees, radians, sin
 
 import numpy as np
@@ -125,20 +126,22 @@ def pointing(target: Target, jd: float) -> tuple[float, float, float]:
 
 
 _EVENING_H, _MORNING_H = 5.2, 15.6
-_REACH_H = {"StdStar": 4.2, "SuperNova": 2.8}  # largest hour angle
+#: Hour angles that targets are taken at; standards alternate, so that their airmasses differ.
+_SUPERNOVA_H, _STANDARDS_H = (0.0, 2.8), ((2.6, 4.2), (0.0, 1.5))
 
 
 def _start_times(preset: Preset, plan: NightPlan) -> list[tuple[str, float]]:
     """Return (target, UT hours) of a night's runs in order of time.
 
-    Each target is taken at an hour angle drawn at random as far as the night allows; standards
-    go far from the meridian, so that their airmasses differ.
+    Each target is taken at an hour angle drawn at random, as far as the night allows.
     """
     midnight = sidereal_h(julian_date(plan.night))
-    wishes = []
+    wishes: list[tuple[float, str]] = []
+    reaches = cycle(_STANDARDS_H)
     for index, name in enumerate(plan.targets):
-        reach = _REACH_H[TARGETS[name].kind]
-        ha_h = generator(preset.seed, plan.night, "schedule", index).uniform(-reach, reach)
+        reach = next(reaches) if TARGETS[name].kind == "StdStar" else _SUPERNOVA_H
+        chance = generator(preset.seed, plan.night, "schedule", index)
+        ha_h = float(chance.uniform(*reach) * chance.choice((-1, 1)))
         sidereal = TARGETS[name].ra_deg / 15 + ha_h
         start = ((sidereal - midnight) % 24) / 1.0027379
         if not _EVENING_H <= start <= _MORNING_H:
