@@ -1,7 +1,10 @@
 """The archive: where products live, and how they get there whole or not at all.
 
-Jobs write to ``.incoming/<token>/`` on the archive's own filesystem; registering links files
-into place.  A link cannot overwrite, so that no product ever replaces another.
+``<archive>/.incoming/<token>/`` holds what an attempt left, under final names, until its rows
+are committed; registering links files into place.  A link cannot overwrite, so that no product
+ever replaces another; it shares its inode with the file in the incoming area, so that what an
+interrupted registration put there can be told from everything else and taken back.
+Standard library only: jobs deliver here.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
 from snfpipe.errors import Refused
+from snfpipe.names import ProductName
 
 INCOMING = ".incoming"
+ORPHANS = ".orphans"
+_BLOCK = 1 << 20
 
 
 def incoming(archive: Path, token: str) -> Path:
@@ -22,8 +28,39 @@ def incoming(archive: Path, token: str) -> Path:
     return archive / INCOMING / token
 
 
+def place_of(name: str) -> str:
+    """Return where a product's file, main or auxiliary, lies below the archive.
+
+    Raises
+    ------
+    BadName
+        The name is no product's.
+    """
+    main = ProductName.parse(name.split(".", 1)[0] + ".fits")
+    return str(PurePosixPath(main.archive_path).parent / name)
+
+
+def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
+    """Copy `source` to `folder`/`name`; it is on disk when this returns.
+
+    Returns
+    -------
+    tuple
+        SHA-256 of the bytes written, and their number.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with source.open("rb") as read, (folder / name).open("wb") as write:
+        while block := read.read(_BLOCK):
+            digest.update(block)
+            size += write.write(block)
+        write.flush()
+        os.fsync(write.fileno())
+    return digest.hexdigest(), size
+
+
 def place(
-    archive: Path, token: str, files: Mapping[str, str], checksums: Mapping[str, str]
+    archive: Path, token: str, files: Mapping[str, str], registered: Collection[str] = ()
 ) -> None:
     """Link an attempt's files into the archive; again after a crash, with the same result.
 
@@ -34,47 +71,60 @@ def place(
     token : str
         The attempt.
     files : mapping
-        File name -> path below the archive.
-    checksums : mapping
-        File name -> SHA-256, for what stands at the path already.
+        Path below the archive -> SHA-256.
+    registered : collection of str
+        Those of the paths that rows know already.  An unknown file at a path, with other bytes,
+        is set aside in ``.orphans``.
 
     Raises
     ------
     Refused
-        Another file stands where one should go.
+        A registered file stands where one should go.
     OSError
-        A file is neither in the incoming area nor in place.
+        The disk is full, a file is neither in the incoming area nor in place, ...
     """
-    source = incoming(archive, token)
     folders = set()
-    for name, path in files.items():
+    for path, checksum in files.items():
         target = archive / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folders.add(target.parent)
+        if target.parent not in folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(target.parent)
+        source = incoming(archive, token) / target.name
         try:
-            os.link(source / name, target)
+            os.link(source, target)
         except FileExistsError:
-            if sha256_of(target) != checksums[name]:
+            if _same(source, target) or sha256_of(target) == checksum:
+                continue
+            if path in registered:
                 raise Refused(
                     f"another file stands at {target}",
-                    hint="`snf audit` tells whose it is; move it away, then run again",
+                    hint="`snf audit` tells whose it is",
                 ) from None
-        except FileNotFoundError:
-            if not target.exists() or sha256_of(target) != checksums[name]:
-                raise
-    for folder in folders:
-        _sync(folder)
+            _set_aside(archive, token, path)
+            os.link(source, target)
+    sync(folders)
+
+
+def take_back(archive: Path, token: str, path: str) -> None:
+    """Undo the placing of a file: unlink it from `path` if it is the received one, no other."""
+    target = archive / path
+    if _same(incoming(archive, token) / target.name, target):
+        target.unlink(missing_ok=True)
+
+
+def incoming_names(archive: Path, token: str) -> list[str]:
+    """Return the names of the files an attempt left."""
+    return _listed(incoming(archive, token))
+
+
+def incoming_tokens(archive: Path) -> list[str]:
+    """Return the attempts that have something in the incoming area."""
+    return _listed(archive / INCOMING)
 
 
 def drop_incoming(archive: Path, token: str) -> None:
     """Remove what an attempt left in the incoming area."""
     shutil.rmtree(incoming(archive, token), ignore_errors=True)
-
-
-def incoming_tokens(archive: Path) -> list[str]:
-    """Return the attempts that have something in the incoming area."""
-    folder = archive / INCOMING
-    return sorted(os.listdir(folder)) if folder.is_dir() else []
 
 
 def sizes(archive: Path, folders: Iterable[str]) -> Iterator[tuple[str, int]]:
@@ -95,10 +145,34 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    """Put a folder's entries on disk."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(folders: Iterable[Path]) -> None:
+    """Put the entries of folders on disk."""
+    for folder in folders:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _set_aside(archive: Path, token: str, path: str) -> None:
+    """Move a file that no row knows out of the way; it is kept."""
+    aside = archive / ORPHANS / token
+    aside.mkdir(parents=True, exist_ok=True)
+    os.replace(archive / path, aside / Path(path).name)
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return a folder's names, none where there is no folder."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether both names are of one file."""
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False

@@ -1,34 +1,29 @@
-"""What runs jobs: one contract (:mod:`base`), an engine a module."""
+"""Engines: where jobs run.  One contract (:mod:`base`), one module an engine."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from snfpipe.engines.base import Engine
-from snfpipe.errors import Refused
+from snfpipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from snfpipe.config import Site
+    from snfpipe.engines.base import Engine
 
 
-def make_engine(kind: str, slots: int, jobs: Path) -> Engine:
+def make_engine(site: Site) -> Engine:
     """Return the engine of a site.
-
-    Parameters
-    ----------
-    kind : str
-        ``local``.
-    slots : int
-        Jobs at once.
-    jobs : Path
-        The folder all job folders of the site lie in.
 
     Raises
     ------
-    Refused
-        There is no such engine.
+    ConfigError
+        The site names an engine that this code does not have.
     """
-    if kind == "local":
+    if site.engine == "local":
         from snfpipe.engines.local import LocalEngine
 
-        return LocalEngine(jobs / ".local", slots)
-    raise Refused(
-        f"engine {kind} is not there yet", hint='use a site with engine = "local" (configs/sites)'
+        return LocalEngine(site.jobs.parent / ".local", site.slots)
+    raise ConfigError(
+        f"site {site.name} wants engine {site.engine!r}, which is not there yet",
+        hint="engines: local",
     )

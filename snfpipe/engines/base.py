@@ -1,12 +1,12 @@
-"""The contract of an engine: what starts jobs, tells how they are, and ends them.
+"""The contract of an engine: what every place that runs jobs offers, and in whose words.
 
-An engine knows scripts, names and ids; neither productions nor the database.  Its calls are for
-many jobs at once, and one ``look`` a cycle serves everybody.
+An engine knows tokens, scripts and its own ids; it knows neither jobs nor the database.  It is
+asked little and for many at once: one submission for a batch, one snapshot for everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,23 +14,28 @@ from typing import Protocol
 
 
 class EngineState(StrEnum):
-    """Where a job is with an engine; one that the engine does not know is in no state."""
+    """What an engine says of a submission that it still has."""
 
-    HELD = "held"
     QUEUED = "queued"
-    ERROR = "queue error"
+    HELD = "held"
     RUNNING = "running"
+    ERROR = "queue error"
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One job for an engine: a token of its own, and the attempt's folder, script and outputs."""
+    """One attempt, as an engine needs to know it.
+
+    ``script`` lies in the attempt's folder; what starts is the wrapper of that folder.
+    ``stdout`` and ``stderr`` take what the engine itself has to say of it.
+    """
 
     token: str
     name: str
-    folder: Path
-    script: Path
     plan: str
+    script: Path
+    stdout: Path
+    stderr: Path
     cpu_s: int
     memory_mb: int
     wall_s: int
@@ -38,40 +43,94 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class EngineOutcome:
-    """What accounting says of a job that has ended; None: not said."""
+    """What an engine's accounting says of a submission that ended; times are epoch seconds.
+
+    ``failure`` is the engine's own trouble, empty if it had none: with it, no exit status means
+    success.
+    """
 
     exit_status: int | None = None
     signal: int | None = None
-    failed: str = ""
+    failure: str = ""
+    host: str = ""
+    started: float | None = None
+    ended: float | None = None
     cpu_s: float | None = None
     memory_mb: float | None = None
 
 
 class Engine(Protocol):
-    """What every engine offers."""
+    """A place that runs jobs.
+
+    Attributes
+    ----------
+    name : str
+        ``local``, ``grid_engine`` or ``slurm``.
+    grace_s : float
+        For how long a submission may be missing from snapshot, accounting and ledger before it
+        counts as lost; at least twice the delay of the accounting.
+    """
 
     name: str
+    grace_s: float
 
     def capacity(self) -> int | None:
-        """Return how many more jobs may be submitted now; None where the scheduler decides."""
+        """Return how many submissions would be taken now; None for any number."""
         ...
 
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
-        """Submit jobs in one call; return token -> engine id of those that were taken."""
+        """Start or queue submissions by as few calls as there can be.
+
+        Returns
+        -------
+        dict
+            Token -> engine id of those that were taken; the others may be tried again.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine does not answer; some may have been taken: ask :meth:`find`.
+        """
         ...
 
-    def find(self, batch: Iterable[Submission]) -> dict[str, str]:
-        """Return token -> engine id of those that were submitted, whoever knows of it."""
+    def snapshot(self) -> Mapping[str, EngineState]:
+        """Return engine id -> state of all that the engine still has, by one query.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine does not answer; an empty answer means that it has none.
+        """
         ...
 
-    def look(self, engine_ids: Iterable[str]) -> Mapping[str, EngineState]:
-        """Return the state of those jobs the engine still has, by one query."""
+    def find(self, tokens: Collection[str]) -> dict[str, str]:
+        """Return token -> engine id of submissions the engine knows, whoever made them."""
         ...
 
-    def outcomes(self, engine_ids: Iterable[str]) -> Mapping[str, EngineOutcome]:
-        """Return what accounting says of jobs that the engine no longer has."""
+    def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
+        """Return what accounting has on submissions that ended; it may lag, or have nothing."""
         ...
 
-    def cancel(self, engine_ids: Iterable[str]) -> None:
-        """Ask the engine to end jobs; those that have ended already are no error."""
+    def cancel(self, engine_ids: Collection[str]) -> None:
+        """End submissions, queued or running; those that are gone are passed over."""
+        ...
+
+    def hold(self, engine_ids: Collection[str]) -> None:
+        """Keep queued submissions from starting.
+
+        Raises
+        ------
+        Refused
+            The engine cannot.
+        """
+        ...
+
+    def release(self, engine_ids: Collection[str]) -> None:
+        """Let held submissions start.
+
+        Raises
+        ------
+        Refused
+            The engine cannot.
+        """
         ...

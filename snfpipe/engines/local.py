@@ -1,159 +1,195 @@
-"""The local engine: a process a job on this machine, as many at once as the site has slots.
+"""The local engine: a process a job, at most so many at once over all that drive this site.
 
-A job's wrapper has a session of its own and outlives whoever started it.  It holds its slot by a
-lock on a file, which it inherits and which ends with it: several drivers share the slots, and no
-kill leaks one.
+A slot is a file that a job's process tree holds locked: the lock is taken before the wrapper is
+started, inherited by it and its descendants, and let go by the kernel when the last of them has
+ended, whatever ended them.  So the slots tell, without a race, what runs, for everybody, and a
+job needs no parent to be counted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from signal import SIGTERM
 
+from snfpipe.engines import processes
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
+from snfpipe.errors import Refused, ServiceUnavailable
 
-_PASSED = ("HOME", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME")
+_BOOT_S = 10.0  # in which a wrapper that was just started says who it is
+_KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
 
 
 class LocalEngine:
-    """Jobs as processes of this machine.
+    """Runs jobs on this machine.
 
     Parameters
     ----------
     folder : Path
-        Where the slots' locks lie; drivers that share a folder share the slots.
+        Where the slots are; shared by all that drive this site.
     slots : int
         Jobs at once.
     """
 
     name = "local"
+    #: A lock that is free is the end of the tree that held it: nothing lags.
+    grace_s = 0.0
 
     def __init__(self, folder: Path, slots: int) -> None:
-        self._slots = [folder / f"slot-{number:03}" for number in range(slots)]
+        self._folder = folder
+        self._slots = slots
+        self._started: dict[str, str] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def capacity(self) -> int:
         """Return the number of free slots."""
-        self._collect()
-        handles = [handle for path in self._slots if (handle := _lock(path)) is not None]
-        for handle in handles:
-            os.close(handle)
-        return len(handles)
+        return max(0, self._slots - sum(1 for _ in self._running()))
 
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
-        """Start a wrapper for each job there is a slot for."""
+        """Start as many of `batch` as there are slots."""
         taken: dict[str, str] = {}
-        free = iter(self._slots)
-        for job in batch:
-            handle = next((h for path in free if (h := _lock(path)) is not None), None)
-            if handle is None:
+        waiting = iter(batch)
+        submission = next(waiting, None)
+        for number in range(self._slots):
+            if submission is None:
                 break
+            slot = _lock(self._folder / f"slot-{number:03}")
+            if slot is None:
+                continue
             try:
-                taken[job.token] = self._start(job, handle)
+                taken[submission.token] = self._start(submission, slot)
             finally:
-                os.close(handle)
+                os.close(slot)  # the wrapper has it now
+            submission = next(waiting, None)
         return taken
 
-    def find(self, batch: Iterable[Submission]) -> dict[str, str]:
-        """Find wrappers by the id they wrote, or by their command line."""
-        found: dict[str, str] = {}
-        unknown: dict[str, str] = {}
-        for job in batch:
-            noted = _noted(job.folder / "pid")
-            if noted:
-                found[job.token] = noted
-            else:
-                unknown[str(job.folder)] = job.token
-        if unknown:
-            for pid, folder in _wrappers():
-                if folder in unknown:
-                    found[unknown[folder]] = f"{pid}:{_start_time(pid)}"
-        return found
+    def snapshot(self) -> Mapping[str, EngineState]:
+        """Return what runs; nothing is ever queued here."""
+        self._children = [child for child in self._children if child.poll() is None]
+        running = {self._engine_id(*entry) for entry in self._running()}
+        return dict.fromkeys(running - {""}, EngineState.RUNNING)
 
-    def look(self, engine_ids: Iterable[str]) -> Mapping[str, EngineState]:
-        """Return those whose process still is the one that was started."""
-        self._collect()
-        return {ident: EngineState.RUNNING for ident in engine_ids if _alive(ident)}
+    def find(self, tokens: Collection[str]) -> dict[str, str]:
+        """Return the running ones among `tokens`."""
+        found = {
+            token: self._engine_id(token, folder)
+            for token, folder in self._running()
+            if token in tokens
+        }
+        return {token: engine_id for token, engine_id in found.items() if engine_id}
 
-    def outcomes(self, engine_ids: Iterable[str]) -> Mapping[str, EngineOutcome]:
-        """Return nothing: a local job's accounting is its own ledger."""
+    def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
+        """Return nothing: the wrapper's ledger has it all."""
         return {}
 
-    def cancel(self, engine_ids: Iterable[str]) -> None:
-        """Ask wrappers to end their jobs."""
-        for ident in engine_ids:
-            if _alive(ident):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(ident.partition(":")[0]), signal.SIGTERM)
+    def cancel(self, engine_ids: Collection[str]) -> None:
+        """Ask wrappers to end their trees."""
+        for engine_id in engine_ids:
+            processes.send(engine_id, SIGTERM)
 
-    def _start(self, job: Submission, slot: int) -> str:
-        """Start one wrapper, which inherits the lock on its slot."""
-        environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "snfpipe.jobs.wrapper", str(job.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=job.folder,
-            env={**environment, "PATH": os.defpath},
-            pass_fds=(slot,),
-            start_new_session=True,
+    def hold(self, engine_ids: Collection[str]) -> None:
+        """Refuse: jobs start at once here."""
+        raise Refused(
+            "the local engine starts jobs at once and cannot hold them",
+            hint="`snf cancel` ends them; a batch site can hold",
         )
-        self._children.append(process)
-        return f"{process.pid}:{_start_time(process.pid)}"
 
-    def _collect(self) -> None:
-        """Collect wrappers of ours that have ended, so that their ids do not linger."""
-        self._children = [child for child in self._children if child.poll() is None]
+    def release(self, engine_ids: Collection[str]) -> None:
+        """Refuse: nothing is ever held here."""
+        raise Refused("the local engine holds no jobs", hint="they run, or have ended")
+
+    def _start(self, submission: Submission, slot: int) -> str:
+        """Start a wrapper in a session of its own; return its id."""
+        folder = submission.script.parent
+        _write(slot, {"token": submission.token, "folder": str(folder)})
+        with submission.stdout.open("ab") as out, submission.stderr.open("ab") as err:
+            child = subprocess.Popen(
+                [sys.executable, "-I", "-m", "snfpipe.jobs.wrapper", str(folder)],
+                cwd=folder,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                pass_fds=[slot],
+                start_new_session=True,
+            )
+        self._children.append(child)
+        self._started[submission.token] = processes.identity(child.pid)
+        return self._started[submission.token]
+
+    def _running(self) -> Iterator[tuple[str, Path]]:
+        """Yield token and attempt folder of every slot that is held."""
+        for path in sorted(self._folder.glob("slot-*")):
+            entry = _held(path)
+            if entry is not None:
+                yield entry["token"], Path(entry["folder"])
+
+    def _engine_id(self, token: str, folder: Path) -> str:
+        """Return the id of a running submission, ours or anybody's; empty if it just ended."""
+        if token in self._started:
+            return self._started[token]
+        deadline = time.monotonic() + _BOOT_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(FileNotFoundError):
+                if text := (folder / "pid").read_text(encoding="ascii"):
+                    self._started[token] = text
+                    return text
+            time.sleep(0.02)
+            if all(other != token for other, _ in self._running()):
+                return ""
+        raise ServiceUnavailable(
+            f"the job in {folder} holds a slot, but does not say who it is",
+            hint=f"look at the .err file there, and at who holds {self._folder}",
+        )
+
+
+def _open(path: Path) -> int:
+    """Open a slot's file."""
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def _lock(path: Path) -> int | None:
-    """Take the lock of a slot, or return None where a job has it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Take a slot; return its handle, or None where somebody holds it."""
+    slot = _open(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
+        os.close(slot)
         return None
-    return handle
+    return slot
 
 
-def _noted(path: Path) -> str:
-    """Return the id a wrapper wrote of itself, or nothing."""
+def _held(path: Path) -> dict[str, str] | None:
+    """Return what a held slot says, None for a free one."""
+    slot = _open(path)
     try:
-        pid, start = path.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return ""
-    return f"{pid}:{start}"
+        fcntl.flock(slot, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(slot)
+    else:
+        return None
+    finally:
+        os.close(slot)
 
 
-def _wrappers() -> Iterable[tuple[int, str]]:
-    """Yield process id and attempt folder of every wrapper on this machine."""
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
-                if b"snfpipe.jobs.wrapper" in words:
-                    yield int(entry), os.fsdecode(words[-2])
+def _write(slot: int, entry: dict[str, str]) -> None:
+    """Say who holds a slot."""
+    os.ftruncate(slot, 0)
+    os.pwrite(slot, json.dumps(entry).encode(), 0)
 
 
-def _start_time(pid: int) -> str:
-    """Return when a process began, in clock ticks since boot (proc(5), field 22)."""
+def _read(slot: int) -> dict[str, str] | None:
+    """Return who holds a slot; None while that is not said yet."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
-
-
-def _alive(ident: str) -> bool:
-    """Tell whether the process of an id lives, and is not another one of the same number."""
-    pid, _, start = ident.partition(":")
-    return bool(start) and pid.isdigit() and _start_time(int(pid)) == start
+        entry: dict[str, str] = json.loads(os.pread(slot, 1 << 16, 0))
+    except ValueError:
+        return None
+    return entry

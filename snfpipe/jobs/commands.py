@@ -1,257 +1,308 @@
-"""The commands a job script calls; they write the ledger and never open the database.
+"""The light commands of a job script: each writes to the job's ledger, none opens the database.
 
-Standard library only.  The attempt's folder comes from SNF_ATTEMPT, as the script sets it.
+A script names its files by the environment: SNF_SPEC, SNF_LEDGER, SNF_TOKEN; SNF_BY_HAND is
+the folder of a run by hand, of which nothing is registered.  Standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
-import hashlib
+import getpass
 import json
 import os
 import platform
 import shutil
+import socket
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from snfpipe.engines import processes
 from snfpipe.jobs import ledger
-from snfpipe.jobs.spec import AttemptFolder, JobSpec, Product
+from snfpipe.jobs.spec import AttemptFolder, JobSpec
+from snfpipe.jobs.wrapper import SUPERSEDED
 
-SUPERSEDED = 75  # an exit status apart from those of programs (EX_TEMPFAIL of sysexits.h)
-
-#: What of a job's environment is recorded, besides what the version file sets.
-_RECORDED = ("LANG", "LC_ALL", "PATH", "OMP_NUM_THREADS", "PYTHONHASHSEED", "TMPDIR")
+_NOT_A_JOB = 2
+_REFUSED = 3
 
 
-def _parser(name: str, about: str, example: str) -> argparse.ArgumentParser:
-    """Return a parser whose help ends with an example."""
-    return argparse.ArgumentParser(
-        prog=name,
-        description=about,
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+class NotInAJob(Exception):
+    """A command was called outside a job script."""
+
+
+def _path(name: str) -> Path:
+    """Return the path an environment variable holds."""
+    value = os.environ.get(name)
+    if not value:
+        raise NotInAJob(f"{name} is not set: this command is for job scripts")
+    return Path(value)
+
+
+def _spec() -> JobSpec:
+    """Read the job's spec."""
+    return JobSpec.from_json(_path("SNF_SPEC").read_text(encoding="utf-8"))
+
+
+def _record(kind: str, **fields: Any) -> None:
+    """Append a record to the job's ledger."""
+    ledger.append(_path("SNF_LEDGER"), kind, **fields)
+
+
+def _run(
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], int],
+    words: Sequence[str] | None,
+) -> int:
+    """Parse, work, and say in one line what went wrong."""
+    arguments = parser.parse_args(words)
+    try:
+        return work(arguments)
+    except NotInAJob as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return _NOT_A_JOB
+    except (OSError, ValueError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return _REFUSED
+
+
+def _parser(name: str, text: str, example: str) -> argparse.ArgumentParser:
+    """Make a parser whose help ends with an example."""
+    return argparse.ArgumentParser(prog=name, description=text, epilog=f"example: {example}")
+
+
+# --- update_job ----------------------------------------------------------------------------
+
+
+def update_job_main(words: Sequence[str] | None = None) -> int:
+    """Say that a job starts or ends."""
+    parser = _parser(
+        "update_job",
+        "Take the job's unit and check its program (Starting), or say how it ended (Ending). "
+        f"Ends with {SUPERSEDED} where the unit was taken before.",
+        "update_job -s Starting",
     )
+    parser.add_argument("-s", "--status", choices=["Starting", "Ending"], required=True)
+    parser.add_argument("--exit-status", type=int, default=0, help="the script's, with Ending")
+    return _run(parser, _update_job, words)
 
 
-def _attempt() -> AttemptFolder:
-    """Return the attempt this command is called in, or end with usage."""
-    named = os.environ.get("SNF_ATTEMPT", "")
-    folder = Path(named)
-    if not named or not folder.is_dir():
+def _update_job(arguments: argparse.Namespace) -> int:
+    """Start or end."""
+    if arguments.status == "Ending":
+        _record("ending", exit_status=arguments.exit_status)
+        return 0
+    spec = _spec()
+    folder = AttemptFolder(_path("SNF_SPEC").parent, spec.job)
+    if not os.environ.get("SNF_BY_HAND") and not take(folder, "job"):
         print(
-            "this command is called by a job script (SNF_ATTEMPT names no attempt folder)\n"
-            "  next: run the script, or set SNF_ATTEMPT to its folder",
+            f"update_job: {spec.unit} of {spec.production} was taken before, see {folder.taken};\n"
+            f"to run it for yourself: SNF_BY_HAND=/a/folder bash {folder.script}",
             file=sys.stderr,
         )
-        raise SystemExit(2)
-    return AttemptFolder.find(folder)
+        return SUPERSEDED
+    _write_aside(Path(folder.worklist.name), _worklist(spec))
+    _record("starting", **_seen(spec))
+    return _check_program(spec)
+
+
+def take(folder: AttemptFolder, by: str) -> bool:
+    """Create the file that only one can create; tell whether it was this caller."""
+    try:
+        handle = os.open(folder.taken, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return False
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        json.dump({"by": by, "host": socket.gethostname(), "pid": os.getppid()}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _worklist(spec: JobSpec) -> str:
+    """Return the program's worklist."""
+    content = {
+        "program": spec.identity["program"]["name"],
+        "options": spec.options,
+        "items": list(spec.items),
+    }
+    return json.dumps(content, sort_keys=True, indent=1) + "\n"
+
+
+def _write_aside(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    aside = path.with_name(path.name + ".new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def _seen(spec: JobSpec) -> dict[str, Any]:
+    """Return where the job runs: host, script process, and the variables that were given to it."""
+    return {
+        "host": socket.gethostname(),
+        "user": getpass.getuser(),
+        "process": processes.identity(os.getppid()),
+        "system": f"{platform.system()} {platform.release()}",
+        "variables": {name: os.environ.get(name) for name in sorted(spec.environment)},
+    }
+
+
+def _check_program(spec: JobSpec) -> int:
+    """Ask the program who it is; refuse one that is not the version's."""
+    pinned = spec.identity["program"]
+    wanted = f"{pinned['name']} {pinned['version']}"
+    program = shutil.which(spec.command[0])
+    if program is None:
+        return _refuse(f"program {spec.command[0]} is not installed here; {wanted} is wanted")
+    done = subprocess.run(
+        [program, *spec.command[1:], "--version"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    said = done.stdout.strip()
+    _record("program", said=said[:200], command=list(spec.command))
+    if done.returncode != 0:
+        return _refuse(f"program {spec.command[0]} --version ended with {done.returncode}")
+    if pinned["version"] != "*" and said != wanted:
+        return _refuse(f"program says it is {said[:80]!a}, {spec.version} runs {wanted!r}")
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    """Say why the job does not go on."""
+    _record("refused", reason=reason)
+    print(f"update_job: {reason}", file=sys.stderr)
+    return _REFUSED
+
+
+# --- records -------------------------------------------------------------------------------
 
 
 def record_timestamp_main(words: Sequence[str] | None = None) -> int:
-    """Record that something began or ended now."""
+    """Record that a point of the script was reached."""
     parser = _parser(
-        "record_timestamp", "Record a moment in the job's ledger.", "record_timestamp psf begin"
+        "record_timestamp", "Record the time under a label.", "record_timestamp 'fit begins'"
     )
-    parser.add_argument("step")
-    parser.add_argument("event", choices=("begin", "end"))
-    told = parser.parse_args(words)
-    ledger.append(_attempt().ledger, "timestamp", step=told.step, event=told.event)
+    parser.add_argument("label")
+    return _run(parser, _timestamp, words)
+
+
+def _timestamp(arguments: argparse.Namespace) -> int:
+    _record("timestamp", label=arguments.label)
     return 0
 
 
 def record_outcome_main(words: Sequence[str] | None = None) -> int:
-    """Record how a step ended."""
+    """Record how a program ended."""
     parser = _parser(
         "record_outcome",
-        "Record a step's exit status in the job's ledger.",
-        "record_outcome extract_star 0",
+        "Record the exit status of a program: 0 all is well, 1 some items failed, else an error.",
+        "record_outcome cube_generation $?",
     )
-    parser.add_argument("step")
+    parser.add_argument("program")
     parser.add_argument("exit_status", type=int)
     parser.add_argument("--reason", default="")
-    told = parser.parse_args(words)
-    ledger.append(
-        _attempt().ledger,
+    return _run(parser, _outcome, words)
+
+
+def _outcome(arguments: argparse.Namespace) -> int:
+    _record(
         "outcome",
-        step=told.step,
-        exit_status=told.exit_status,
-        reason=told.reason[:400],
+        program=arguments.program,
+        exit_status=arguments.exit_status,
+        reason=arguments.reason,
+    )
+    return 0
+
+
+def record_processing_main(words: Sequence[str] | None = None) -> int:
+    """Record a processing whose program writes no results file."""
+    parser = _parser(
+        "record_processing",
+        "Record that a program made products (files in the work folder, under the names the job "
+        "promises) from a main input.",
+        "record_processing 38 22_frame.fits 06_334_001_003_4_038_100_02-03_000.fits:100",
+    )
+    parser.add_argument("fclass", type=int)
+    parser.add_argument("main_input")
+    parser.add_argument("outputs", nargs="+", metavar="FILE:XFCLASS")
+    parser.add_argument("--program-version", default="")
+    return _run(parser, _processing, words)
+
+
+def _processing(arguments: argparse.Namespace) -> int:
+    outputs = []
+    for word in arguments.outputs:
+        name, colon, xfclass = word.rpartition(":")
+        if not colon or not xfclass.isdigit():
+            raise ValueError(f"{word!r} is no output: write FILE:XFCLASS")
+        outputs.append({"name": Path(name).name, "xfclass": int(xfclass)})
+    _record(
+        "processing",
+        fclass=arguments.fclass,
+        version=arguments.program_version,
+        main_input=arguments.main_input,
+        outputs=outputs,
     )
     return 0
 
 
 def record_quality_main(words: Sequence[str] | None = None) -> int:
-    """Record the quality and the flags of an item's products."""
+    """Record the quality of products."""
     parser = _parser(
         "record_quality",
-        "Record the quality (1 good, 2 bad) and flags of an item.",
-        "record_quality 63340010034 1 ES_PRIOR_SEEING",
+        "Record quality (1 good, 2 bad) and flags of products, by file name.",
+        "record_quality 2 --flag ES_MIS-CENTERED 06_334_001_003_4_038_100_02-03_000.fits",
     )
-    parser.add_argument("item")
-    parser.add_argument("quality", type=int, choices=(1, 2))
-    parser.add_argument("flags", nargs="*")
-    told = parser.parse_args(words)
-    result = {"item": told.item, "ok": True, "quality": told.quality, "flags": told.flags}
-    ledger.append(_attempt().ledger, "quality", **result)
+    parser.add_argument("quality", type=int, choices=[1, 2])
+    parser.add_argument("names", nargs="+", metavar="FILE")
+    parser.add_argument("--flag", dest="flags", action="append", default=[])
+    return _run(parser, _quality, words)
+
+
+def _quality(arguments: argparse.Namespace) -> int:
+    names = [Path(name).name for name in arguments.names]
+    _record("quality", quality=arguments.quality, names=names, flags=arguments.flags)
     return 0
 
 
-def record_processing_main(words: Sequence[str] | None = None) -> int:
-    """Record what became of one item, for programs that write no results file."""
-    parser = _parser(
-        "record_processing",
-        "Record that an item was worked on, and which of its outputs were left.",
-        "record_processing 63340010034 --left cube --left quick",
-    )
-    parser.add_argument("item")
-    parser.add_argument("--left", action="append", default=[], metavar="ROLE")
-    parser.add_argument("--failed", default="", metavar="REASON")
-    told = parser.parse_args(words)
-    result = {
-        "item": told.item,
-        "ok": not told.failed,
-        "reason": told.failed,
-        "outputs": told.left,
-    }
-    with _attempt().results.open("a", encoding="utf-8") as results:
-        results.write(json.dumps(result) + "\n")
-    return 0
-
-
-def update_job_main(words: Sequence[str] | None = None) -> int:
-    """Record that the script starts (which takes the unit) or ends."""
-    parser = _parser(
-        "update_job",
-        "Record that the job starts or ends. Starting takes the unit: whoever comes second, or\n"
-        f"belongs to an older attempt, ends with {SUPERSEDED}.",
-        "update_job -s Starting",
-    )
-    parser.add_argument("-s", "--status", required=True, choices=("Starting", "Ending"))
-    told = parser.parse_args(words)
-    folder = _attempt()
-    if told.status == "Ending":
-        ledger.append(folder.ledger, "ending")
-        return 0
-    spec = folder.load()
-    reason = _take(folder, spec.token)
-    if reason:
-        print(f"{spec.job}: superseded: {reason}", file=sys.stderr)
-        return SUPERSEDED
-    seen = {name: os.environ[name] for name in (*_RECORDED, *spec.environment)
-            if name in os.environ}  # fmt: skip
-    ledger.append(
-        folder.ledger,
-        "starting",
-        host=platform.node(),
-        environment=seen,
-        system=platform.platform(),
-        python=platform.python_version(),
-    )
-    return 0
-
-
-def _take(folder: AttemptFolder, token: str) -> str:
-    """Take the unit for this start of this attempt; return why not, or nothing."""
-    try:
-        current = folder.current.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        current = token
-    if current != token:
-        return f"attempt {current} has replaced this one ({token})"
-    try:
-        handle = os.open(folder.taken, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return f"this attempt has run already, see {folder.ledger}"
-    os.write(handle, f"{token} {platform.node()} {os.getpid()}\n".encode())
-    os.fsync(handle)
-    os.close(handle)
-    return ""
+# --- accountant ----------------------------------------------------------------------------
 
 
 def accountant_main(words: Sequence[str] | None = None) -> int:
-    """Hash what the steps left and copy it to the archive's incoming area."""
+    """Account for what the job left."""
     parser = _parser(
         "accountant",
-        "Check, hash and copy the products that the steps left to the archive's incoming area,\n"
-        "under their final names, and record them. Ends with 1 where some cannot be taken.",
+        "Hash every promised product that is there, bring it to the archive's incoming area, and "
+        "name what is missing. Ends with 1 where something is.",
         "accountant",
     )
-    parser.parse_args(words)
-    folder = _attempt()
-    spec = folder.load()
-    results = {str(entry.get("item")): entry for entry in _results(folder.results)}
-    for entry in results.values():
-        ledger.append(folder.ledger, "item", **entry)
+    return _run(parser, _accountant, words)
+
+
+def _accountant(arguments: argparse.Namespace) -> int:
+    from snfpipe import archive
+    from snfpipe.jobs.accountant import account
+
+    spec = _spec()
+    path = _path("SNF_LEDGER")
+    by_hand = os.environ.get("SNF_BY_HAND")
+    into = None if by_hand else archive.incoming(Path(spec.archive), spec.token)
     try:
-        spec.incoming.mkdir(parents=True, exist_ok=True)
-        for product in spec.products:
-            result = results.get(product.item, {})
-            if result.get("ok") and product.role in result.get("outputs", ()):
-                _deliver(folder, spec, product, set(result["outputs"]))
-        _sync_folder(spec.incoming)
+        records = account(spec, Path(), ledger.read(path), into)
+        ledger.append_all(path, records)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "no space left on the archive's device" if full else str(error)
-        ledger.append(folder.ledger, "outcome", step="accountant", exit_status=1, reason=reason)
-        shutil.rmtree(spec.incoming, ignore_errors=True)
-        print(f"accountant: {reason}", file=sys.stderr)
-        return 1
-    ledger.append(folder.ledger, "outcome", step="accountant", exit_status=0, reason="")
-    return 0
-
-
-def _results(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what a program reported, a torn last line left out."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and "item" in entry:
-            yield entry
-
-
-def _deliver(folder: AttemptFolder, spec: JobSpec, product: Product, left: set[str]) -> None:
-    """Copy one product's files and record them together, so that it is there whole or not."""
-    files = []
-    for role, name in product.files.items():
-        source = folder.work / name
-        if role in left and source.is_file() and not source.is_symlink():
-            digest, size = _copy(source, spec.incoming / name)
-            if not size:
-                break
-            main = role == product.role
-            files.append({"name": name, "role": "main" if main else role, "sha256": digest,
-                          "size": size})  # fmt: skip
-        elif role == product.role:
-            break
-    if files and files[0]["role"] == "main":
-        ledger.append(folder.ledger, "product", id_process=product.id_process, files=files)
-
-
-def _copy(source: Path, target: Path) -> tuple[str, int]:
-    """Copy a file onto the archive's disk; return its SHA-256 and size."""
-    digest = hashlib.sha256()
-    size = 0
-    with source.open("rb") as given, target.open("wb") as copy:
-        while block := given.read(1 << 20):
-            digest.update(block)
-            copy.write(block)
-            size += len(block)
-        copy.flush()
-        os.fsync(copy.fileno())
-    return digest.hexdigest(), size
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the folder's entries on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        archive.drop_incoming(Path(spec.archive), spec.token)
+        _record("refused", reason=f"the products could not be brought to the archive: {error}")
+        raise
+    missing: dict[str, str] = records[-1]["missing"]
+    for name, reason in missing.items():
+        print(f"missing: {name}: {reason}")
+    made = len(spec.products) - len(missing)
+    end = f"; run by hand in {by_hand}, nothing is registered" if by_hand else ""
+    print(f"accountant: {made} of {len(spec.products)} products{end}")
+    return 1 if missing else 0

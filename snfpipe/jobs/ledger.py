@@ -5,10 +5,11 @@ Standard library only: every book-keeping command of a job script loads it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,29 @@ Record = dict[str, Any]
 
 def append(path: Path, kind: str, **fields: Any) -> None:
     """Append one record; it is on disk when this returns."""
-    record = {"kind": kind, "time": round(time.time(), 3), **fields}
-    line = json.dumps(record, ensure_ascii=True) + "\n"
+    append_all(path, [{"kind": kind, **fields}])
+
+
+def append_all(path: Path, records: Iterable[Record]) -> None:
+    """Append records by one write; they are on disk when this returns.
+
+    Raises
+    ------
+    OSError
+        Not all of it could be written.
+    """
+    now = round(time.time(), 3)
+    text = "".join(
+        json.dumps({"kind": record["kind"], "time": now} | record, ensure_ascii=True) + "\n"
+        for record in records
+    ).encode()
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
-            line = "\n" + line  # closes a line that a kill has torn
-        os.write(handle, line.encode())
+            text = b"\n" + text  # closes a line that a kill has torn
+        if os.write(handle, text) != len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -127,9 +127,10 @@ def submission(spec: JobSpec) -> Submission:
     return Submission(
         token=spec.token,
         name=spec.job,
-        folder=folder.path,
-        script=folder.script,
         plan=spec.plan,
+        script=folder.script,
+        stdout=folder.engine_out,
+        stderr=folder.engine_err,
         cpu_s=spec.limits["cpu_s"],
         memory_mb=spec.limits["memory_mb"],
         wall_s=spec.limits["wall_s"],
@@ -359,7 +360,7 @@ def _claim(
 
 
 def _settle(spec: JobSpec, plan: UnitPlan, attempt: dict[str, Any], change: dict[str, Any]) -> None:
-    """Turn a claim into a verdict: a refusal counts as an attempt, having nothing to do does not."""
+    """Turn a claim into a verdict; a refusal counts as an attempt, having nothing to do not."""
     verdict = plan.verdict
     assert verdict is not None  # noqa: S101 - for the type checker: callers have looked
     text = manifest_text(

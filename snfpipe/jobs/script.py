@@ -1,112 +1,122 @@
-"""The job script: one file that an engine starts and a person can read, and run by hand."""
+"""The job script: one file that a person can read, and run by hand.
+
+Whatever reaches it (names, paths, options) is data: quoted, or shown in a comment without
+control characters.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import sys
-from collections import Counter
+import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 
-#: Numeric libraries run on one thread: a job is one core, and sums keep their order.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
 
-_TEMPLATE = """\
-#!/bin/bash
-# Job {job}: {plan}, {unit_kind} {unit}
-# {items} items; leaves {owed}
-# Attempt {number}, token {token}
+
+def environment(version: Mapping[str, str], label: str, jobs: str) -> dict[str, str]:
+    """Return all that a job's environment holds, whoever starts it.
+
+    Parameters
+    ----------
+    version : mapping
+        The version's own variables; they go over the others.
+    label : str
+        The version, ``SNF-02-03``.
+    jobs : str
+        JOBDIR.
+    """
+    return {
+        "PATH": f"{sysconfig.get_path('scripts')}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": os.environ.get("HOME", "/"),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "MPLBACKEND": "Agg",
+        **dict.fromkeys(_ONE_THREAD, "1"),
+        "SNF_VERSION": label,
+        "JOBDIR": jobs,
+        **version,
+    }
+
+
+def script(spec: JobSpec) -> str:
+    """Return the text of the job script."""
+    folder = AttemptFolder.of(spec)
+    quote = shlex.quote
+    token = quote(spec.token)
+    limits = spec.limits
+    exports = "\n".join(
+        f"export {name}={quote(value)}" for name, value in sorted(spec.environment.items())
+    )
+    promised = "\n".join(f"#   {_shown(product.name)}" for product in spec.products)
+    return f"""#!/bin/bash
+# {_shown(spec.job)}: {_shown(spec.plan)} of {_shown(spec.version)}, {_shown(spec.unit_kind)} \
+{_shown(spec.unit)}; attempt {spec.number}, token {_shown(spec.token)}.
+# At most {limits["cpu_s"]} s of CPU time, {limits["memory_mb"]} MB of memory, {limits["wall_s"]} s.
+# It promises ({len(spec.products)}):
+{promised}
 #
-# By hand, into a folder of one's own, nothing registered:
-#   SNF_BY_HAND=/some/folder bash {name}
+# By hand: `bash {_shown(folder.script.name)}` does what the engine would, and only once;
+# `SNF_BY_HAND=/a/folder bash {_shown(folder.script.name)}` works in that folder as often as
+# you like, and nothing of it is registered.
 set -u
+umask 022
 
-{exports}
-
-work={work}
-results={results}
-if [ -n "${{SNF_BY_HAND:-}}" ]; then
-    mkdir -p "$SNF_BY_HAND" && cd "$SNF_BY_HAND" || exit 1
-    {command} --worklist {worklist} --results results.jsonl
-    exit
+# The job sees what is set here, and nothing of whoever starts it.
+if [ "${{SNF_TOKEN:-}}" != {token} ]; then
+    exec env -i SNF_TOKEN={token} SNF_BY_HAND="${{SNF_BY_HAND:-}}" /bin/bash "$0"
 fi
+{exports}
+export SNF_JOB={quote(spec.job)}
+export SNF_SPEC={quote(str(folder.spec))}
+export SNF_LEDGER={quote(str(folder.ledger))}
+work={quote(str(folder.work))}
+if [ -n "$SNF_BY_HAND" ]; then
+    work=$(realpath -m -- "$SNF_BY_HAND")
+    export SNF_LEDGER=$work/{quote(folder.ledger.name)}
+fi
+mkdir -p "$work" && cd "$work" || exit 3
 
-update_job -s Starting || exit
-mkdir -p "$work" && cd "$work" || exit 1
-
-record_timestamp {step} begin
-{command} --worklist {worklist} --results "$results"
+update_job -s Starting || exit $?
+{shlex.join(spec.command)} --worklist {folder.worklist.name} --results {folder.results.name}
+record_outcome {quote(spec.plan)} $?
+accountant
 status=$?
-record_timestamp {step} end
-record_outcome {step} $status
-
-accountant || status=$?
-update_job -s Ending
+update_job -s Ending --exit-status $status
 exit $status
 """
 
 
-def job_script(spec: JobSpec) -> str:
-    """Return the script of an attempt; every name in it is quoted as data."""
-    folder = AttemptFolder.of(spec)
-    owed = Counter(f"{product.fclass:03}_{product.xfclass:03}" for product in spec.products)
-    variables = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        **dict.fromkeys(_THREADS, "1"),
-        **spec.environment,
-        "SNF_ATTEMPT": spec.folder,
-    }
-    return _TEMPLATE.format(
-        job=spec.job,
-        plan=spec.plan,
-        unit_kind=spec.unit_kind,
-        unit=spec.unit,
-        items=len(spec.items),
-        owed=", ".join(f"{count} x {name}" for name, count in sorted(owed.items())) or "nothing",
-        number=spec.number,
-        token=spec.token,
-        name=folder.script.name,
-        exports="\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()),
-        work=shlex.quote(str(folder.work)),
-        results=shlex.quote(str(folder.results)),
-        worklist=shlex.quote(str(folder.worklist)),
-        command=shlex.join(spec.command),
-        step=shlex.quote(spec.plan),
-    )
-
-
 def write_attempt(spec: JobSpec) -> AttemptFolder:
-    """Write an attempt's folder: spec, worklist, script; again after a crash, the same files.
+    """Write an attempt's folder: spec and script; again after a crash, the same files.
 
     The job folder gets links of the familiar names, ``<job>.sh``, ``<job>.out`` ..., to the
     current attempt.
     """
     folder = AttemptFolder.of(spec)
     folder.path.mkdir(parents=True, exist_ok=True)
-    worklist = {
-        "program": spec.identity["program"]["name"],
-        "options": spec.options,
-        "items": list(spec.items),
-    }
-    _write(folder.worklist, json.dumps(worklist, sort_keys=True, indent=1) + "\n")
     _write(folder.spec, spec.to_json())
-    _write(folder.script, job_script(spec), mode=0o755)
-    _write(folder.current, f"{spec.token}\n")
+    _write(folder.script, script(spec))
     for path in (folder.script, folder.out, folder.err, folder.ledger, folder.spec):
-        _link(folder.path.parent.parent / path.name, path)
+        _link(folder.job_folder / path.name, path)
     return folder
 
 
-def _write(path: Path, text: str, mode: int = 0o644) -> None:
+def _write(path: Path, text: str) -> None:
     """Write a file whole."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
-    aside.chmod(mode)
     aside.replace(path)
 
 
@@ -116,3 +126,8 @@ def _link(name: Path, target: Path) -> None:
     aside.unlink(missing_ok=True)
     aside.symlink_to(os.path.relpath(target, name.parent))
     aside.replace(name)
+
+
+def _shown(text: str) -> str:
+    """Return text as a comment may hold it: one line, printable."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

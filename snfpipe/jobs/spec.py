@@ -128,18 +128,28 @@ class AttemptFolder:
         return self.path / f"{self.job}.err"
 
     @property
+    def engine_out(self) -> Path:
+        """What the engine and the wrapper have to say."""
+        return self.path / "engine.out"
+
+    @property
+    def engine_err(self) -> Path:
+        """Why the engine or the wrapper could not start the job."""
+        return self.path / "engine.err"
+
+    @property
     def ledger(self) -> Path:
         """What the job did."""
         return self.path / f"{self.job}.ledger"
 
     @property
     def pid(self) -> Path:
-        """The wrapper's process id and start time."""
+        """The wrapper's ``process id:start time``."""
         return self.path / "pid"
 
     @property
     def taken(self) -> Path:
-        """Created by the first who starts the script."""
+        """Created once: by the script that takes the unit, or by whoever gives the attempt up."""
         return self.path / "taken"
 
     @property
@@ -158,9 +168,9 @@ class AttemptFolder:
         return self.path / "results.jsonl"
 
     @property
-    def current(self) -> Path:
-        """The token of the job's current attempt, beside the attempts."""
-        return self.path.parent.parent / f"{self.job}.current"
+    def job_folder(self) -> Path:
+        """The folder of the job, which all its attempts share."""
+        return self.path.parent.parent
 
     def load(self) -> JobSpec:
         """Read the spec."""

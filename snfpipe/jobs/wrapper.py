@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.jobs import ledger, processes
+from snfpipe.engines import processes
+from snfpipe.jobs import ledger
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 
 #: Exit status of a script that found its unit taken by another.
@@ -25,7 +26,7 @@ SUPERSEDED = 75
 
 _FIRST_LOOK_S = 0.1
 _LONGEST_PAUSE_S = 1.0
-_KILL_AFTER_S = float(os.environ.get("SNF_KILL_AFTER_S", "5"))
+_KILL_AFTER_S = 3.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR2)
 _WATCHED = (signal.SIGCHLD, *_ENDING)
 
@@ -64,15 +65,15 @@ class Watch:
         if not self.limit:
             self.limit = next((name for name in used if used[name] > self.limits[name]), "")
 
-    def reap(self) -> None:
-        """Collect all children that have ended; the script's status is kept."""
+    def reap(self) -> bool:
+        """Collect all children that have ended; tell whether none is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return True
             if pid == 0:
-                return
+                return False
             if pid == self.script:
                 self.status = os.waitstatus_to_exitcode(status)
 
@@ -135,20 +136,15 @@ def _pause(watch: Watch, pause_s: float) -> None:
 
 def _end_all(watch: Watch) -> None:
     """End whatever still runs: politely, and after a grace not so."""
-    watch.look()
-    watch.reap()
-    if watch.over:
-        watch.leftovers = len(watch.tree.living)
+    ended_by_itself = watch.over
     deadline = time.monotonic() + _KILL_AFTER_S
-    number = signal.SIGTERM
-    while watch.tree.living:
-        if time.monotonic() > deadline:
-            number = signal.SIGKILL
-        watch.tree.signal(number)
+    while not watch.reap():
+        watch.look()
+        if ended_by_itself:
+            watch.leftovers = max(watch.leftovers, len(watch.tree.living))
+        over = time.monotonic() > deadline
+        watch.tree.signal(signal.SIGKILL if over else signal.SIGTERM)
         _pause(watch, 0.05)
-        watch.look()  # counts the dead before they are reaped
-        watch.reap()
-    watch.reap()
 
 
 def _end_record(watch: Watch, started: float) -> dict[str, Any]:
