@@ -1,0 +1,1 @@
+"""doit as the driver: what is fresh, who makes the rest, and how it is shown."""

@@ -1,0 +1,157 @@
+"""One doit process over the configured production: what ``dodo.py`` is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snfpipe.config import Project, Step, load_project
+from snfpipe.errors import SnfError
+from snfpipe.tasks.freshness import Check, check, memory_path
+from snfpipe.tasks.graph import Graph
+from snfpipe.tasks.record import ManifestChecker, RecordCodec
+from snfpipe.tasks.reporter import UnitReporter
+from snfpipe.tasks.standing import Act, Standing
+
+if TYPE_CHECKING:
+    from snfpipe.tasks.conductor import Conductor
+
+
+class Driver:
+    """The configured production, its graph and its one writer, for one run of doit.
+
+    Attributes
+    ----------
+    graph : dict
+        Task -> unit; empty until :meth:`tasks` is called.
+    standings : dict
+        Task -> how the unit stands, kept up to date while units are settled.
+    settled : dict
+        Task -> how it was settled, for the units that were not fresh from the start.
+    stopped_by : SnfError or None
+        What made it impossible to go on.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.graph: Graph = {}
+        self.standings: dict[str, Standing] = {}
+        self.settled: dict[str, Standing] = {}
+        self.stopped_by: SnfError | None = None
+        self._stamps: dict[str, int] = {}
+        self._conductor: Conductor | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, root: Path) -> Driver:
+        """Read the configuration; a user's error ends the process, told plainly."""
+        with told_plainly():
+            return cls(load_project(root))
+
+    def config(self) -> dict[str, Any]:
+        """Return what doit is to know: threads, reporter, and where it keeps its record."""
+        record = memory_path(self.project, "doit")
+        record.parent.mkdir(parents=True, exist_ok=True)
+        return {
+            "num_process": self.project.site.slots,
+            "reporter": UnitReporter.of(self),
+            "backend": "json",
+            "dep_file": str(record),
+            "codec_cls": RecordCodec,
+            "check_file_uptodate": partial(ManifestChecker, self._stamps),
+        }
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """Take in raw nights that are new, then yield a task a step and a subtask a unit."""
+        with told_plainly():
+            self._take_in()
+            self._note(check(self.project))
+        for step in self.project.steps:
+            yield {"basename": step.key, "name": None, "doc": _describe(step)}
+        for task, unit in self.graph.items():
+            standing = self.standings[task]
+            yield {
+                "basename": unit.step.key,
+                "name": unit.unit,
+                "doc": f"{standing.word}: {standing.reason}" if standing.reason else standing.word,
+                "actions": [(self.settle, [task])],
+                "targets": [unit.manifest],
+                "file_dep": [self.graph[above].manifest for above in unit.upstream],
+                "uptodate": [standing.act is Act.NOTHING],
+                "verbosity": 0,
+                "io": {"capture": False},
+                "clean": [(_explain_clean, [unit.manifest])],
+            }
+
+    def settle(self, task: str) -> None:
+        """Return when a unit is settled; the action of every subtask.
+
+        A unit that was fresh from the start, and reads nothing that was made since, is settled
+        already.
+        """
+        standing = self.standings[task]
+        unit = self.graph[task]
+        if standing.act is Act.NOTHING and self.settled.keys().isdisjoint(unit.upstream):
+            return
+        self.conductor.settle(task)
+
+    @property
+    def conductor(self) -> Conductor:
+        """The one writer, started when first needed."""
+        with self._lock:
+            if self._conductor is None:
+                from snfpipe.tasks.conductor import Conductor
+
+                self._conductor = Conductor(self)
+            return self._conductor
+
+    def note(self, task: str, standing: Standing) -> None:
+        """Take note of a unit that was settled (called by the conductor)."""
+        self._stamps.pop(self.graph[task].manifest, None)
+        self.standings[task] = standing
+        self.settled[task] = standing
+
+    def close(self) -> list[str]:
+        """Stop writing; return the units that are still with the engine."""
+        return self._conductor.close() if self._conductor is not None else []
+
+    def _note(self, found: Check) -> None:
+        """Take over a complete check."""
+        self.graph = found.graph
+        self.standings = found.standings
+        self._stamps.update(found.stamps)
+
+    def _take_in(self) -> None:
+        """Bring the database up to date with the raw area."""
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """End the process with an error's message and exit code, without a traceback."""
+    try:
+        yield
+    except SnfError as error:
+        sys.stderr.write(f"doit: {error}\n")
+        raise SystemExit(error.exit_code) from error
+
+
+def _describe(step: Step) -> str:
+    """Return a step's line in `doit list`."""
+    kind = step.unit_kind if len(step.units) == 1 else f"{step.unit_kind}s"
+    reads = sorted({name for names in step.inputs.values() for name in names})
+    source = f", from {', '.join(reads)}" if reads else ", from raw frames"
+    return f"{step.production}: {len(step.units)} {kind}{source}"
+
+
+def _explain_clean(manifest: str) -> None:
+    """Say why `doit clean` takes nothing away."""
+    sys.stdout.write(
+        f"{manifest} stays: a manifest tells what was made, and products are deleted by "
+        f"tools that show first what they will do{os.linesep}"
+    )
