@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -16,6 +17,11 @@ Row = Mapping[str, Any]
 
 #: Values in one statement: below the bound parameters SQLite and PostgreSQL take (32,766).
 _CHUNK_VALUES = 30_000
+
+
+def utc_now() -> datetime:
+    """Return the present as the database keeps times: UTC, naive."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -49,11 +48,6 @@ def _is_free(row: _Row, inputs_digest: str) -> bool:
     """Tell whether a unit may be claimed: nobody has it in hand, or has just settled the same."""
     settled = row.state in SETTLED and row.inputs_digest == inputs_digest
     return row.state in CLAIMABLE and not settled
-
-
-def now() -> datetime:
-    """Return the present as the database keeps times: UTC, naive."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def plan_jobs(
@@ -141,7 +135,7 @@ def _lock_rows(
     session: Session, step: Step, production_id: int, units: Sequence[str]
 ) -> dict[str, _Row]:
     """Make the job rows that are missing and lock all of them, in one order for everybody."""
-    moment = now()
+    moment = store.utc_now()
     fresh = [
         {
             "production_id": production_id,
@@ -332,7 +326,7 @@ def _claim(
     spec: JobSpec, row: _Row, inputs_digest: str, engine: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attempt's row and the job's change, as for a job that will be submitted."""
-    moment = now()
+    moment = store.utc_now()
     attempt = {
         "token": spec.token,
         "job_id": row.id,
@@ -371,7 +365,7 @@ def _settle(spec: JobSpec, plan: UnitPlan, attempt: dict[str, Any], change: dict
     )
     if verdict.state is State.FAILED:
         attempt.update(
-            engine="none", ended_at=now(), outcome=verdict.state.value, reason=verdict.reason
+            engine="none", ended_at=store.utc_now(), outcome=verdict.state.value, reason=verdict.reason
         )
     else:
         change.update(token=None, attempts=spec.number - 1)

@@ -1,0 +1,96 @@
+"""Taking in what is new on disk: scan, read, and one transaction a night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from snfpipe.archive import sha256_of
+from snfpipe.arrival.fill import NightFiles, NightReport, Taken, fill_night
+from snfpipe.arrival.frames import BadFits, read_frame
+from snfpipe.arrival.logs import Log, read_obslog, read_targets
+from snfpipe.arrival.scan import Found, changed_files, nights_on_disk
+from snfpipe.config import Project
+from snfpipe.db.session import Database
+from snfpipe.errors import BadName
+from snfpipe.names import Night, RawName
+
+
+def pending(project: Project, database: Database) -> list[Night]:
+    """Return the nights on disk that hold something the database does not know; reads no file."""
+    raw = project.site.raw
+    with database.read() as session:
+        return sorted(changed_files(session, raw, nights_on_disk(raw)))
+
+
+def refresh(
+    project: Project, database: Database, nights: Iterable[Night] = (), *, dry_run: bool = False
+) -> Iterator[NightReport]:
+    """Take in what is new or changed on disk, night by night.
+
+    Parameters
+    ----------
+    project : Project
+        Its site names the raw folder.
+    database : Database
+        Where the rows go.
+    nights : iterable of Night
+        Which nights; all that are on disk where none is given.
+    dry_run : bool
+        Only report.
+
+    Yields
+    ------
+    NightReport
+        Of each night that had anything new, once it is committed.
+    """
+    raw = project.site.raw
+    wanted = list(nights) or nights_on_disk(raw)
+    with database.read() as session:
+        changed = changed_files(session, raw, wanted)
+    targets = read_targets(raw / "targets.csv") if changed else Log()
+    for night, found in sorted(changed.items()):
+        files = _read(raw, night, found, targets)
+        yield _would(files) if dry_run else database.transact(partial(fill_night, files=files))
+
+
+def _would(files: NightFiles) -> NightReport:
+    """Return what a dry run has to say."""
+    return NightReport(
+        str(files.night),
+        taken=[str(entry.frame.name) for entry in files.taken],
+        unreadable={found.path: reason for found, reason in files.bad},
+        warnings=files.warnings,
+    )
+
+
+def _read(raw: Path, night: Night, found: Sequence[Found], targets: Log) -> NightFiles:
+    """Read the new frames and the log of a night."""
+    log = read_obslog(raw / night.folder / "obslog.csv")
+    files = NightFiles(
+        night, log=log.rows, targets=targets.rows, warnings=[*targets.warnings, *log.warnings]
+    )
+    for entry in found:
+        path = raw / entry.path
+        try:
+            name = RawName.parse(path.name)
+            if name.exposure.night != night:
+                raise BadName(f"its name says night {name.exposure.night}")
+            files.taken.append(Taken(entry, read_frame(path, name), sha256_of(path)))
+        except (BadName, BadFits) as error:
+            files.bad.append((entry, error.message))
+        except OSError as error:
+            files.bad.append((entry, str(error.strerror or error)))
+    exptimes: dict[str, set[float | None]] = {}
+    for taken in files.taken:
+        name = taken.frame.name
+        where = f"{name.exposure} of class {name.fclass:02}"
+        exptimes.setdefault(where, set()).add(taken.frame.number("EXPTIME"))
+        files.warnings += [f"{name}: {text}" for text in taken.frame.warnings]
+    files.warnings += [
+        f"{where}: EXPTIME differs between channels"
+        for where, values in exptimes.items()
+        if len(values) > 1
+    ]
+    return files
