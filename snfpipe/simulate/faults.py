@@ -112,8 +112,8 @@ def damage_bytes(content: bytes, damages: Sequence[str]) -> bytes | None:
     if "truncated_file" in damages:
         content = content[: len(content) // 2]
     if "corrupt_header" in damages:
-        # The third card's bytes were overwritten: the axes cannot be read any more.
-        content = content[:160] + b"\xff\x00GARBAGE\x7f" * 8 + content[240:]
+        # The cards from BITPIX to NAXIS2 were overwritten: the axes cannot be read any more.
+        content = content[:80] + b"\xff\x00GARBAGE\x7f" * 32 + content[400:]
     return content
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from snfpipe.simulate.headers import Card
 
 #: Raised whenever the same names and seed give other bytes than before.
-MODEL = 5
+MODEL = 6
 STAMP = ".simulated.json"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +32,3 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Made:
     preset = change(find_preset("tiny"), nights=["06_334"])
     simulate_survey(preset, out)
     return Made(preset, out)
-
-
-@pytest.fixture
-def faulty(tmp_path: Path) -> Callable[..., Made]:
-    """Return a maker of a night whose frames carry no pixels' worth of light, with faults."""
-
-    def make(*faults: str) -> Made:
-        preset = change(
-            find_preset("tiny"), nights=["06_336"], faults=[f"06_336:{name}" for name in faults]
-        )
-        simulate_survey(preset, tmp_path)
-        return Made(preset, tmp_path)
-
-    return make

@@ -117,7 +117,7 @@ def test_headers_carry_the_dirt_of_real_ones(tiny: Made) -> None:
     assert headers["06_334_001_001_07_R.fits"]["EXPTIME"] == 1.0
     assert all("MJD-OBS" not in header for header in headers.values())
     assert all(header["RAIN"] == 9999999 for header in headers.values())
-    late = [name for name, header in headers.items() if header["UTC"][3:5] != header["DATE-OBS"][14:16]]
+    late = [name for name, h in headers.items() if h["UTC"][3:5] != h["DATE-OBS"][14:16]]
     assert late
     assert all(name.endswith("_B.fits") for name in late)
 
