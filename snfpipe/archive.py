@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from snfpipe.errors import Refused
@@ -59,9 +59,7 @@ def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def place(
-    archive: Path, token: str, files: Mapping[str, str], registered: Collection[str] = ()
-) -> None:
+def place(archive: Path, token: str, files: Mapping[str, str]) -> None:
     """Link an attempt's files into the archive; again after a crash, with the same result.
 
     Parameters
@@ -72,14 +70,11 @@ def place(
         The attempt.
     files : mapping
         Path below the archive -> SHA-256.
-    registered : collection of str
-        Those of the paths that rows know already.  An unknown file at a path, with other bytes,
-        is set aside in ``.orphans``.
 
     Raises
     ------
     Refused
-        A registered file stands where one should go.
+        A file with other bytes stands where one should go.
     OSError
         The disk is full, a file is neither in the incoming area nor in place, ...
     """
@@ -95,13 +90,9 @@ def place(
         except FileExistsError:
             if _same(source, target) or sha256_of(target) == checksum:
                 continue
-            if path in registered:
-                raise Refused(
-                    f"another file stands at {target}",
-                    hint="`snf audit` tells whose it is",
-                ) from None
-            _set_aside(archive, token, path)
-            os.link(source, target)
+            raise Refused(
+                f"another file stands at {target}", hint="`snf audit` tells whose it is"
+            ) from None
     sync(folders)
 
 
@@ -110,6 +101,15 @@ def take_back(archive: Path, token: str, path: str) -> None:
     target = archive / path
     if _same(incoming(archive, token) / target.name, target):
         target.unlink(missing_ok=True)
+
+
+def set_aside(archive: Path, token: str, path: str) -> None:
+    """Move what lies at `path`, where no row knows of it, out of an attempt's way; it is kept."""
+    target = archive / path
+    if target.exists() and not _same(incoming(archive, token) / target.name, target):
+        aside = archive / ORPHANS / token
+        aside.mkdir(parents=True, exist_ok=True)
+        os.replace(target, aside / target.name)
 
 
 def incoming_names(archive: Path, token: str) -> list[str]:
@@ -153,13 +153,6 @@ def sync(folders: Iterable[Path]) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _set_aside(archive: Path, token: str, path: str) -> None:
-    """Move a file that no row knows out of the way; it is kept."""
-    aside = archive / ORPHANS / token
-    aside.mkdir(parents=True, exist_ok=True)
-    os.replace(archive / path, aside / Path(path).name)
 
 
 def _listed(folder: Path) -> list[str]:

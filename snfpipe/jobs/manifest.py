@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from snfpipe.killpoint import killpoint
 from snfpipe.states import State
 
 FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A job that was settled, with the manifest that says so; ``folder`` is below JOBDIR."""
+
+    job: str
+    production: str
+    unit: str
+    folder: str
+    state: State
+    reason: str
+    manifest: str
 
 
 def manifest_text(
@@ -27,8 +41,13 @@ def manifest_text(
     selection: Sequence[Mapping[str, Any]],
     identity: Mapping[str, Any],
     products: Iterable[Mapping[str, Any]],
+    missing: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the text: what was read, by what, and what came of it; no time, host or attempt."""
+    """Return the text: what was read, by what, and what came of it; no time, host or attempt.
+
+    ``products`` are those that stand registered for the unit; ``missing`` says why others were
+    not made.
+    """
     content = {
         "format": FORMAT,
         "production": production,
@@ -38,6 +57,7 @@ def manifest_text(
         "identity": identity,
         "inputs": list(selection),
         "products": sorted(products, key=lambda product: str(product["id_process"])),
+        "missing": missing or {},
     }
     return json.dumps(content, sort_keys=True, indent=1) + "\n"
 
@@ -66,3 +86,9 @@ def write_manifest(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     killpoint("manifest:before-rename")
     aside.replace(path)
+
+
+def write_manifests(jobs: Path, settled: Iterable[Settled]) -> None:
+    """Write the manifests of settled jobs below JOBDIR."""
+    for job in settled:
+        write_manifest(manifest_path(jobs, job.folder, job.job), job.manifest)

@@ -1,7 +1,8 @@
 """Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
 
 Before an engine hears of a job, the database knows its attempt, its token, what it owes and the
-index of every product.  Whoever crashes after that leaves enough to go on.
+index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
+holds the whole spec, and who claimed it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from sqlalchemy.orm import Session
 from snfpipe.config import Project, Step
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Owed, Process, ProductIndex, ProductionBase
-from snfpipe.engines.base import Submission
-from snfpipe.jobs.manifest import manifest_text, sha256
-from snfpipe.jobs.spec import AttemptFolder, JobSpec, Product
+from snfpipe.db.session import Database
+from snfpipe.jobs import driver
+from snfpipe.jobs.manifest import Settled, manifest_text, sha256, write_manifests
+from snfpipe.jobs.script import environment
+from snfpipe.jobs.spec import JobSpec, Product
+from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
-from snfpipe.plans.base import OwedProduct, UnitPlan, digest, selection
-from snfpipe.states import CLAIMABLE, SETTLED, State
+from snfpipe.plans.base import OwedProduct, UnitPlan, Verdict, digest, selection
+from snfpipe.states import CLAIMABLE, SETTLED, State, check_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Planned:
     """What planning did: jobs claimed for submission, and units settled by a verdict."""
 
     claimed: tuple[JobSpec, ...]
-    settled: tuple[str, ...]
+    settled: tuple[Settled, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,8 @@ class _Row:
     """A job's row, locked."""
 
     id: int
-    unit: str
+    name: str
+    folder: str
     state: State
     attempts: int
     inputs_digest: str | None
@@ -50,21 +55,36 @@ def _is_free(row: _Row, inputs_digest: str) -> bool:
     return row.state in CLAIMABLE and not settled
 
 
-def plan_jobs(
-    session: Session, project: Project, step: Step, plans: Sequence[UnitPlan], engine: str
-) -> Planned:
-    """Claim every unit that nobody has in hand, and settle those with a verdict.
+def claim(project: Project, database: Database, step: Step, plans: Sequence[UnitPlan]) -> Planned:
+    """Claim every unit that nobody has in hand, settle those with a verdict, for good.
+
+    Units that somebody has in hand, or has just settled from the same inputs, are in neither
+    part of the answer.  The manifests of verdicts are written.
+    """
+
+    def work(session: Session) -> Planned:
+        planned = plan_jobs(session, project, step, plans)
+        session.flush()
+        killpoint("plan:before-claim-commit")
+        return planned
+
+    planned = database.transact(work)
+    killpoint("plan:after-claim-commit")
+    write_manifests(project.site.jobs, planned.settled)
+    return planned
+
+
+def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[UnitPlan]) -> Planned:
+    """Do what :func:`claim` says within a session; nothing holds before it is committed.
 
     Parameters
     ----------
     session : Session
-        A writing session; nothing holds before it is committed.
+        A writing session.
     project, step : Project, Step
         What is produced.
     plans : sequence of UnitPlan
         The units, as the plan selected them.
-    engine : str
-        Who will run them.
     """
     production_id = ensure_production(session, project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
@@ -73,16 +93,19 @@ def plan_jobs(
     names = _reserve(session, project, free)
     _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
     claimed = []
+    settled = []
     attempts: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
     for plan in free:
         row = rows[plan.unit]
         token = secrets.token_hex(8)
         spec = _spec(project, step, plan, row, token, names)
-        attempt, change = _claim(spec, row, digests[plan.unit], engine)
+        attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
-            _settle(spec, plan, attempt, change)
+            check_change(row.name, row.state, plan.verdict.state)
+            settled.append(_settle(spec, row, plan.verdict, attempt, change))
         else:
+            check_change(row.name, row.state, State.CLAIMED)
             claimed.append(spec)
         if not plan.verdict or plan.verdict.state is State.FAILED:
             attempts.append(attempt)
@@ -90,8 +113,7 @@ def plan_jobs(
     store.insert(session, Attempt, attempts)
     if changes:
         session.execute(sa.update(Job), changes)
-    settled = [plan.unit for plan in free if plan.verdict]
-    _supersede(session, [rows[unit].id for unit in settled])
+    _supersede(session, [rows[plan.unit].id for plan in free if plan.verdict])
     return Planned(tuple(claimed), tuple(settled))
 
 
@@ -113,22 +135,6 @@ def ensure_production(session: Session, project: Project, step: Step) -> int:
     pairs = [{"production_id": ident, "based_on_id": base} for base in bases.values()]
     store.insert_new(session, ProductionBase, pairs)
     return ident
-
-
-def submission(spec: JobSpec) -> Submission:
-    """Return what an engine needs of a job."""
-    folder = AttemptFolder.of(spec)
-    return Submission(
-        token=spec.token,
-        name=spec.job,
-        plan=spec.plan,
-        script=folder.script,
-        stdout=folder.engine_out,
-        stderr=folder.engine_err,
-        cpu_s=spec.limits["cpu_s"],
-        memory_mb=spec.limits["memory_mb"],
-        wall_s=spec.limits["wall_s"],
-    )
 
 
 def _lock_rows(
@@ -155,13 +161,15 @@ def _lock_rows(
     rows: dict[str, _Row] = {}
     for part in store.chunks(units):
         query = (
-            sa.select(Job.id, Job.unit, Job.state, Job.attempts, Job.inputs_digest)
+            sa.select(
+                Job.unit, Job.id, Job.name, Job.folder, Job.state, Job.attempts, Job.inputs_digest
+            )
             .where(Job.production_id == production_id, Job.unit.in_(part))
             .order_by(Job.id)
             .with_for_update()
         )
-        for ident, unit, state, attempts, seen in session.execute(query):
-            rows[unit] = _Row(ident, unit, State(state), attempts, seen)
+        for unit, ident, name, folder, state, attempts, seen in session.execute(query):
+            rows[unit] = _Row(ident, name, folder, State(state), attempts, seen)
     return rows
 
 
@@ -249,12 +257,14 @@ def _spec(
 ) -> JobSpec:
     """Turn a unit plan into the spec of its next attempt."""
     number = row.attempts + 1
-    job = step.job_name(plan.unit)
-    folder = project.site.jobs / step.job_folder(plan.unit) / f"{job}.attempts"
+    folder = project.site.jobs / row.folder / f"{row.name}.attempts"
     areas = {"raw": project.site.raw, "archive": project.site.archive}
     paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
+    own = {
+        name.base: name.id_process for n in range(len(plan.owed)) for name in (names[plan.unit, n],)
+    }
     products = tuple(
-        _product(owed, names[plan.unit, n])
+        _product(owed, names[plan.unit, n], own)
         for n, owed in enumerate(plan.owed)
         if owed.reason is None
     )
@@ -273,16 +283,14 @@ def _spec(
         }
         for item in plan.items
     )
-    environment = {
-        **step.environment,
-        "SNF_VERSION": project.version.label,
+    variables = {
         "SNF_VERSION_LITE": project.version.lite,
         "SNF_TASKS": str(project.root),
-        "JOBDIR": str(project.site.jobs),
+        **step.environment,
     }
     resources = step.resources
     return JobSpec(
-        job=job,
+        job=row.name,
         production=step.production,
         plan=step.plan,
         unit=plan.unit,
@@ -292,7 +300,7 @@ def _spec(
         number=number,
         folder=str(folder / f"{number:03}-{token}"),
         archive=str(project.site.archive),
-        environment=environment,
+        environment=environment(variables, project.version.label, str(project.site.jobs)),
         limits={
             "cpu_s": resources.cpu_s,
             "memory_mb": resources.memory_mb,
@@ -307,8 +315,8 @@ def _spec(
     )
 
 
-def _product(owed: OwedProduct, name: ProductName) -> Product:
-    """Return an owed product as specs carry it."""
+def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
+    """Return an owed product as specs carry it; parents of the same unit get their index."""
     return Product(
         id_process=name.id_process,
         name=str(name),
@@ -316,7 +324,7 @@ def _product(owed: OwedProduct, name: ProductName) -> Product:
         role=owed.role,
         fclass=owed.fclass,
         xfclass=owed.xfclass,
-        parents=owed.parents,
+        parents=tuple(own.get(parent, parent) for parent in owed.parents),
         auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
         target_id=owed.target_id,
     )
@@ -336,7 +344,7 @@ def _claim(
         "ended_at": None,
         "outcome": "",
         "reason": "",
-        "environment": {},
+        "environment": {"claimed_by": driver.identity()},
         "spec": spec.to_json(),
     }
     change = {
@@ -353,10 +361,10 @@ def _claim(
     return attempt, change
 
 
-def _settle(spec: JobSpec, plan: UnitPlan, attempt: dict[str, Any], change: dict[str, Any]) -> None:
+def _settle(
+    spec: JobSpec, row: _Row, verdict: Verdict, attempt: dict[str, Any], change: dict[str, Any]
+) -> Settled:
     """Turn a claim into a verdict; a refusal counts as an attempt, having nothing to do not."""
-    verdict = plan.verdict
-    assert verdict is not None  # noqa: S101 - for the type checker: callers have looked
     text = manifest_text(
         spec.production, spec.unit, verdict.state, verdict.reason, spec.selection, spec.identity, ()
     )
@@ -365,10 +373,16 @@ def _settle(spec: JobSpec, plan: UnitPlan, attempt: dict[str, Any], change: dict
     )
     if verdict.state is State.FAILED:
         attempt.update(
-            engine="none", ended_at=store.utc_now(), outcome=verdict.state.value, reason=verdict.reason
+            engine="none",
+            ended_at=store.utc_now(),
+            outcome=verdict.state.value,
+            reason=verdict.reason,
         )
     else:
-        change.update(token=None, attempts=spec.number - 1)
+        change.update(token=None, attempts=row.attempts)
+    return Settled(
+        row.name, spec.production, spec.unit, row.folder, verdict.state, verdict.reason, text
+    )
 
 
 def _supersede(session: Session, job_ids: Sequence[int]) -> None:

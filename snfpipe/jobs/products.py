@@ -1,0 +1,323 @@
+"""Rows of products: what stands for a job, and what an attempt's result makes of it.
+
+A redone product with the same bytes keeps its row and its index; a changed one gets the reserved
+index, and the older row becomes *superseded*: kept, never selected.  So does what a result no
+longer has.  Functions take a session and never commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from snfpipe import archive, flags
+from snfpipe.db import store
+from snfpipe.db.models import (
+    File,
+    Owed,
+    Pose,
+    PoseMeasure,
+    Process,
+    ProcessParent,
+    ProductIndex,
+)
+from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
+from snfpipe.jobs.spec import JobSpec
+from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
+
+_INDEX_DIGITS = 3
+_STANDING = (
+    Process.job_id,
+    Process.id_process,
+    Process.quality,
+    Process.quality_s,
+    File.name,
+    File.role,
+    File.checksum,
+    File.size,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job whose attempt is over, and what became of it; ``folder`` is below JOBDIR."""
+
+    job_id: int
+    production_id: int
+    folder: str
+    spec: JobSpec
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A live product of a job."""
+
+    id_process: str
+    quality: int
+    quality_s: str
+    files: tuple[MadeFile, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as manifests have it."""
+        return {
+            "id_process": self.id_process,
+            "quality": self.quality,
+            "files": {
+                file.role: {"name": file.name, "sha256": file.checksum, "size": file.size}
+                for file in self.files
+            },
+        }
+
+
+def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, Standing]]:
+    """Return job id -> process id without index -> live product."""
+    found: dict[int, dict[str, Standing]] = {}
+    for part in store.chunks(job_ids):
+        query = (
+            sa.select(*_STANDING)
+            .join(File, File.id_process == Process.id_process)
+            .where(Process.job_id.in_(part), Process.state == "live")
+            .order_by(Process.id_process, File.name)
+        )
+        for row in session.execute(query).mappings():
+            mine = found.setdefault(row["job_id"], {})
+            base = row["id_process"][:-_INDEX_DIGITS]
+            file = MadeFile(row["name"], row["role"], row["checksum"], row["size"])
+            before = mine[base].files if base in mine else ()
+            mine[base] = Standing(
+                row["id_process"], row["quality"], row["quality_s"], (*before, file)
+            )
+    return found
+
+
+def kept(made: Made, standing: Mapping[str, Standing]) -> Standing | None:
+    """Return the live product that has the very bytes of what was made, if there is one."""
+    before = standing.get(made.product.id_process[:-_INDEX_DIGITS])
+    if before is None or _bytes_of(before.files) != _bytes_of(made.files):
+        return None
+    return before
+
+
+def _bytes_of(files: Iterable[MadeFile]) -> dict[str, str]:
+    """Return role -> checksum."""
+    return {file.role: file.checksum for file in files}
+
+
+def add(session: Session, ended: Sequence[Ended]) -> None:
+    """Bring the rows of jobs' products to what their attempts made.
+
+    An attempt that did not account for its products changes none of those that stand.
+    """
+    accounted = [job for job in ended if job.outcome.accounted]
+    before = standing(session, [job.job_id for job in accounted])
+    changes = _Changes(session, accounted)
+    for job in accounted:
+        changes.take(job, before.get(job.job_id, {}))
+    changes.write(session)
+    _write_owed(session, ended, changes.final)
+    _write_measures(session, accounted)
+
+
+class _Changes:
+    """Rows to be written for some jobs.
+
+    ``final`` is reserved process id -> the one that stands, for products that kept their row.
+    """
+
+    def __init__(self, session: Session, ended: Sequence[Ended]) -> None:
+        made = [made for job in ended for made in job.outcome.made]
+        self.final: dict[str, str] = {}
+        self._inherited = _flags_of(
+            session, {parent for it in made for parent in it.product.parents}
+        )
+        self._poses = _poses(session, made)
+        self._superseded: list[str] = []
+        self._processes: list[dict[str, Any]] = []
+        self._updates: list[dict[str, Any]] = []
+        self._parents: list[dict[str, Any]] = []
+        self._reparented: list[str] = []
+        self._files: list[dict[str, Any]] = []
+        self._bases: list[str] = []
+
+    def take(self, job: Ended, before: Mapping[str, Standing]) -> None:
+        """Take in the result of one job; parents come before their children."""
+        stands = set()
+        for made in _parents_first(job.outcome.made):
+            same = kept(made, before)
+            id_process = same.id_process if same else made.product.id_process
+            self.final[made.product.id_process] = id_process
+            stands.add(id_process)
+            parents = [self.final.get(parent, parent) for parent in made.product.parents]
+            texts = [self._inherited[parent] for parent in parents if parent in self._inherited]
+            quality_s = flags.inherit(texts, made.flags)
+            self._inherited[id_process] = quality_s
+            self._parents += [{"child": id_process, "parent": parent} for parent in parents]
+            if same:
+                self._reparented.append(id_process)
+                if (same.quality, same.quality_s) != (made.quality, quality_s):
+                    self._updates.append(
+                        {"id_process": id_process, "quality": made.quality, "quality_s": quality_s}
+                    )
+            else:
+                self._add(job, made, quality_s)
+        self._superseded += [it.id_process for it in before.values() if it.id_process not in stands]
+
+    def _add(self, job: Ended, made: Made, quality_s: str) -> None:
+        """Add the rows of a new product."""
+        name = ProductName.from_id(made.product.id_process)
+        night = str(name.exposure.night)
+        id_pose = _pose(name)
+        self._processes.append(
+            {
+                "id_process": name.id_process,
+                "fclass": name.fclass,
+                "xfclass": name.xfclass,
+                "channel": name.channel,
+                "version": name.version,
+                "idx": name.index,
+                "night": night,
+                "id_run": name.exposure.run_id.id_run if name.exposure.run else None,
+                "id_exposure": _exposure(name.exposure),
+                "id_pose": id_pose if id_pose in self._poses else None,
+                "target_id": made.product.target_id,
+                "job_id": job.job_id,
+                "status": 1,
+                "quality": made.quality,
+                "quality_s": quality_s,
+                "state": "live",
+            }
+        )
+        self._files += [
+            {
+                "name": file.name,
+                "area": "archive",
+                "path": archive.place_of(file.name),
+                "size": file.size,
+                "checksum": file.checksum,
+                "id_process": name.id_process,
+                "role": file.role,
+                "night": night,
+            }
+            for file in made.files
+        ]
+        self._bases.append(name.base)
+
+    def write(self, session: Session) -> None:
+        """Write everything, in bulk."""
+        for part in store.chunks(self._superseded):
+            session.execute(
+                sa.update(Process).where(Process.id_process.in_(part)).values(state="superseded")
+            )
+        store.insert(session, Process, self._processes)
+        if self._updates:
+            session.execute(sa.update(Process), self._updates)
+        for part in store.chunks(self._reparented):
+            session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
+        store.insert(session, ProcessParent, self._parents)
+        store.insert(session, File, self._files)
+        for part in store.chunks(self._bases):
+            session.execute(
+                sa.update(ProductIndex).where(ProductIndex.base.in_(part)).values(used=True)
+            )
+
+
+def _parents_first(made: Sequence[Made]) -> list[Made]:
+    """Return products such that each comes after those of its parents that are among them."""
+    by_id = {it.product.id_process: it for it in made}
+    placed: dict[str, Made] = {}
+
+    def put(it: Made) -> None:
+        for parent in it.product.parents:
+            if parent in by_id and parent not in placed and parent != it.product.id_process:
+                put(by_id[parent])
+        placed[it.product.id_process] = it
+
+    for it in made:
+        if it.product.id_process not in placed:
+            put(it)
+    return list(placed.values())
+
+
+def _flags_of(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
+    """Return process id -> QualityS."""
+    found: dict[str, str] = {}
+    for part in store.chunks(sorted(id_processes)):
+        query = sa.select(Process.id_process, Process.quality_s).where(Process.id_process.in_(part))
+        found.update({ident: text for ident, text in session.execute(query)})
+    return found
+
+
+def _poses(session: Session, made: Iterable[Made]) -> set[int]:
+    """Return those poses of products that exist."""
+    wanted = {_pose(ProductName.from_id(it.product.id_process)) for it in made}
+    found: set[int] = set()
+    for part in store.chunks(sorted(ident for ident in wanted if ident is not None)):
+        found.update(session.scalars(sa.select(Pose.id_pose).where(Pose.id_pose.in_(part))))
+    return found
+
+
+def _pose(name: ProductName) -> int | None:
+    """Return the pose a product belongs to, None for one of several channels or exposures."""
+    if name.channel not in CHANNELS.values() or not name.exposure.exposure:
+        return None
+    return PoseId(name.exposure, name.channel).id_pose
+
+
+def _exposure(exposure: ExposureId) -> int | None:
+    """Return the exposure's id, None for a product of a whole run or night."""
+    return exposure.id_exposure if exposure.exposure else None
+
+
+def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
+    """Say of each promised product why it is missing, or under which id it stands."""
+    rows = []
+    for job in ended:
+        for product in job.spec.products:
+            id_process = final.get(product.id_process, product.id_process)
+            name = ProductName.parse(product.name)
+            rows.append(
+                {
+                    "b_job": job.job_id,
+                    "b_id": product.id_process,
+                    "id_process": id_process,
+                    "name": str(ProductName.from_id(id_process, name.extension)),
+                    "failure": job.outcome.missing.get(product.name),
+                }
+            )
+    if rows:
+        session.connection().execute(
+            sa.update(Owed.__table__).where(  # type: ignore[arg-type]  # declared as FromClause
+                Owed.job_id == sa.bindparam("b_job"), Owed.id_process == sa.bindparam("b_id")
+            ),
+            rows,
+        )
+
+
+def _write_measures(session: Session, ended: Sequence[Ended]) -> None:
+    """Keep what was measured on poses, by production."""
+    measured: dict[tuple[int, int], dict[str, Any]] = {}
+    for job in ended:
+        for made in job.outcome.made:
+            measure = job.outcome.measures.get(made.product.item)
+            name = ProductName.from_id(made.product.id_process)
+            id_pose = _pose(name)
+            if measure is None or id_pose is None:
+                continue
+            row = measured.setdefault(
+                (id_pose, job.production_id),
+                {
+                    "id_pose": id_pose,
+                    "production_id": job.production_id,
+                    "night": str(name.exposure.night),
+                    "quality": measure.quality,
+                    "measured": {},
+                },
+            )
+            row["quality"] = max(row["quality"], measure.quality)
+            row["measured"] |= measure.values
+    store.upsert(session, PoseMeasure, list(measured.values()), ["quality", "measured"])

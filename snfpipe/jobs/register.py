@@ -1,0 +1,227 @@
+"""Registering: products into the archive and rows into the database, once, whole or not at all.
+
+Files are linked into place first, then one transaction adds the rows, on condition that the job
+still names the attempt; the files in the incoming area go last.  Killed anywhere in between,
+the same can be done again: links that are there are no trouble, and the condition fails for
+whoever comes second.  Jobs that end together share a transaction; one that cannot be registered
+is tried alone, fails alone, and says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from snfpipe import archive
+from snfpipe.config import Project
+from snfpipe.db import store
+from snfpipe.db.models import Attempt, File, Job
+from snfpipe.db.session import Database
+from snfpipe.errors import BadName, Refused
+from snfpipe.jobs import products
+from snfpipe.jobs.manifest import Settled, manifest_text, sha256, write_manifests
+from snfpipe.jobs.postmortem import Outcome
+from snfpipe.jobs.products import Ended, Standing
+from snfpipe.killpoint import killpoint
+from snfpipe.states import IN_HAND, State, check_change
+
+_AT_ONCE = 40  # jobs in a transaction
+_OPEN = IN_HAND | {State.LOST}  # a late end corrects a loss
+
+
+def register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
+    """Settle jobs whose attempts are over, and register what they made.
+
+    Returns
+    -------
+    list of Settled
+        Those settled by this call; jobs that name another attempt by now, or were settled by
+        somebody else, are passed over.
+
+    Raises
+    ------
+    ServiceUnavailable
+        The database does not answer; nothing is lost, try again.
+    """
+    settled: list[Settled] = []
+    for part in store.chunks(ended, _AT_ONCE):
+        try:
+            settled += _register(project, database, part)
+        except _CAUSES:
+            for job in part:
+                settled += _register_alone(project, database, job)
+    return settled
+
+
+_CAUSES = (Refused, BadName, OSError, sa.exc.IntegrityError, sa.exc.DataError)
+
+
+def _register_alone(project: Project, database: Database, job: Ended) -> list[Settled]:
+    """Register one job; where that fails, settle it as failed with the cause."""
+    try:
+        return _register(project, database, [job])
+    except _CAUSES as error:
+        cause = str(getattr(error, "orig", error)).splitlines()[0]
+        reason = f"its products could not be registered: {cause}"
+        names = {product.name: reason for product in job.spec.products}
+        outcome = replace(
+            job.outcome, state=State.FAILED, reason=reason, accounted=False, made=(),
+            missing=names, measures={},
+        )  # fmt: skip
+        return _register(project, database, [replace(job, outcome=outcome)])
+
+
+def _register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
+    """Register some jobs in one transaction."""
+    place = project.site.archive
+    with database.read() as session:
+        ours = _ours(session, ended)
+        ended = [job for job in ended if job.job_id in ours]
+        standing = products.standing(session, [job.job_id for job in ended])
+    new = {job.spec.token: _new_files(job, standing.get(job.job_id, {})) for job in ended}
+    killpoint("register:before-links")
+    for token, files in new.items():
+        _place(database, place, token, files)
+    killpoint("register:after-links")
+    settled = database.transact(lambda session: _commit(session, ended))
+    killpoint("register:after-commit")
+    done = {job.job for job in settled}
+    for job in ended:
+        if job.spec.job in done and job.outcome.made:
+            archive.drop_incoming(place, job.spec.token)
+        elif job.spec.job in done:
+            clear(database, place, job.spec.token)
+    write_manifests(project.site.jobs, settled)
+    return settled
+
+
+def clear(database: Database, place: Path, token: str) -> None:
+    """Remove what an attempt left, and take back what it placed without a row."""
+    paths = []
+    for name in archive.incoming_names(place, token):
+        with suppress(BadName):
+            paths.append(archive.place_of(name))
+    with database.read() as session:
+        registered = _registered(session, paths)
+    for path in paths:
+        if path not in registered:
+            archive.take_back(place, token, path)
+    archive.drop_incoming(place, token)
+
+
+def _new_files(job: Ended, standing: Mapping[str, Standing]) -> dict[str, str]:
+    """Return path -> checksum of the files of products that do not stand already."""
+    return {
+        archive.place_of(file.name): file.checksum
+        for made in job.outcome.made
+        if products.kept(made, standing) is None
+        for file in made.files
+    }
+
+
+def _place(database: Database, place: Path, token: str, files: Mapping[str, str]) -> None:
+    """Link files into the archive; what lies there unregistered is set aside first."""
+    try:
+        archive.place(place, token, files)
+    except Refused:
+        with database.read() as session:
+            registered = _registered(session, files)
+        for path in files:
+            if path not in registered:
+                archive.set_aside(place, token, path)
+        archive.place(place, token, files)
+
+
+def _registered(session: Session, paths: Iterable[str]) -> set[str]:
+    """Return those paths in the archive that rows know."""
+    found: set[str] = set()
+    for part in store.chunks(paths):
+        query = sa.select(File.path).where(File.area == "archive", File.path.in_(part))
+        found.update(session.scalars(query))
+    return found
+
+
+def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> dict[int, State]:
+    """Return id -> state of the jobs that still name these attempts and are not settled."""
+    tokens = {job.job_id: job.spec.token for job in ended}
+    query = sa.select(Job.id, Job.token, Job.state).where(Job.id.in_(tokens)).order_by(Job.id)
+    if lock:
+        query = query.with_for_update()
+    return {
+        ident: State(state)
+        for ident, token, state in session.execute(query)
+        if token == tokens[ident] and state in _OPEN
+    }
+
+
+def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
+    """Add the rows of jobs that are still ours, and settle them."""
+    ours = _ours(session, ended, lock=True)
+    ended = [job for job in ended if job.job_id in ours]
+    for job in ended:
+        check_change(job.spec.job, ours[job.job_id], job.outcome.state)
+    products.add(session, ended)
+    session.flush()
+    standing = products.standing(session, [job.job_id for job in ended])
+    moment = store.utc_now()
+    settled = []
+    jobs: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = []
+    for job in ended:
+        spec, outcome = job.spec, job.outcome
+        text = manifest_text(
+            spec.production, spec.unit, outcome.state, outcome.reason, spec.selection,
+            spec.identity, [it.plain() for it in standing.get(job.job_id, {}).values()],
+            outcome.missing,
+        )  # fmt: skip
+        jobs.append(
+            {
+                "id": job.job_id,
+                "state": outcome.state.value,
+                "reason": outcome.reason,
+                "manifest": text,
+                "manifest_sha": sha256(text),
+                "updated": moment,
+            }
+        )
+        attempts.append(_attempt(spec.token, outcome, moment))
+        settled.append(
+            Settled(
+                spec.job,
+                spec.production,
+                spec.unit,
+                job.folder,
+                outcome.state,
+                outcome.reason,
+                text,
+            )
+        )
+    if jobs:
+        session.execute(sa.update(Job), jobs)
+        session.execute(sa.update(Attempt), attempts)
+    return settled
+
+
+def _attempt(token: str, outcome: Outcome, moment: datetime) -> dict[str, Any]:
+    """Return the change of the attempt's row."""
+    return {
+        "token": token,
+        "started_at": outcome.started_at,
+        "ended_at": outcome.ended_at or moment,
+        "host": outcome.host[:80],
+        "exit_status": outcome.exit_status,
+        "signal": outcome.signal,
+        "limit_hit": outcome.limit_hit,
+        "cpu_s": outcome.cpu_s,
+        "memory_mb": outcome.memory_mb,
+        "outcome": outcome.state.value,
+        "reason": outcome.reason,
+        "environment": dict(outcome.environment),
+    }

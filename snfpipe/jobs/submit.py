@@ -1,0 +1,149 @@
+"""Submitting: claimed attempts to the engine, each once, whoever claimed them.
+
+A claim belongs to the process that made it.  When that process is gone, whoever drives the
+production next takes the claim over: what the engine or the attempt's folder knows already is
+adopted, the rest is submitted under the same token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from snfpipe.config import Project
+from snfpipe.db import store
+from snfpipe.db.models import Attempt, Job, Production
+from snfpipe.db.session import Database
+from snfpipe.engines.base import Engine, Submission
+from snfpipe.jobs import driver
+from snfpipe.jobs.script import write_attempt
+from snfpipe.jobs.spec import AttemptFolder, JobSpec
+from snfpipe.killpoint import killpoint
+from snfpipe.states import State
+
+
+class Submitter:
+    """The attempts that this process claimed and the engine has not taken yet.
+
+    Parameters
+    ----------
+    project : Project
+        Whose jobs.
+    database : Database
+        Where claims stand.
+    engine : Engine
+        Who runs them.
+    """
+
+    def __init__(self, project: Project, database: Database, engine: Engine) -> None:
+        self._project = project
+        self._database = database
+        self._engine = engine
+        self._waiting: dict[str, Submission] = {}
+
+    @property
+    def capacity(self) -> int | None:
+        """How many more jobs should be claimed now; None for any number."""
+        slots = self._engine.capacity()
+        return None if slots is None else max(0, slots - len(self._waiting))
+
+    def add(self, specs: Iterable[JobSpec]) -> None:
+        """Write the folders of claimed attempts; the next :meth:`send` submits them."""
+        for spec in specs:
+            write_attempt(spec)
+            self._waiting[spec.token] = _submission(spec)
+
+    def send(self) -> None:
+        """Submit what the engine takes, by one call, and store the ids it gave.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine does not answer: what it took nevertheless is found by the next call.
+        """
+        if not self._waiting:
+            return
+        killpoint("submit:before")
+        known = self._engine.find(self._waiting)
+        batch = [job for token, job in self._waiting.items() if token not in known]
+        known |= self._engine.submit(batch)
+        killpoint("submit:after-call")
+        self._acknowledge(known)
+
+    def adopt(self) -> int:
+        """Take over claims whose claimer is gone; return how many."""
+        specs = self._database.transact(self._take_over)
+        started = [spec for spec in specs if AttemptFolder.of(spec).taken.exists()]
+        self._acknowledge(dict.fromkeys((spec.token for spec in started), None))
+        self.add(spec for spec in specs if spec not in started)
+        return len(specs)
+
+    def forget(self, tokens: Iterable[str]) -> None:
+        """Leave out attempts that were settled before the engine took them."""
+        for token in tokens:
+            self._waiting.pop(token, None)
+
+    def _take_over(self, session: Session) -> list[JobSpec]:
+        """Make orphaned claims ours."""
+        me = driver.identity()
+        moment = store.utc_now()
+        query = (
+            sa.select(Attempt)
+            .join(Job, Job.token == Attempt.token)
+            .join(Production, Production.id == Job.production_id)
+            .where(
+                Production.name.in_([step.production for step in self._project.steps]),
+                Job.state == State.CLAIMED.value,
+                Attempt.engine_id.is_(None),
+            )
+            .order_by(Attempt.token)
+            .with_for_update(of=Attempt)
+        )
+        specs = []
+        for attempt in session.scalars(query):
+            claimer = attempt.environment.get("claimed_by", {})
+            age = moment - attempt.claimed_at
+            if claimer != me and driver.has_let_go(claimer, age, self._project.site.grace_s):
+                attempt.environment = {"claimed_by": me}
+                specs.append(JobSpec.from_json(attempt.spec))
+        return specs
+
+    def _acknowledge(self, known: dict[str, str] | dict[str, None]) -> None:
+        """Store that the engine has attempts; an id of None: it started, the engine forgot it."""
+        if not known:
+            return
+        moment = store.utc_now()
+
+        def work(session: Session) -> None:
+            for token, engine_id in sorted(known.items()):
+                session.execute(
+                    sa.update(Attempt)
+                    .where(Attempt.token == token)
+                    .values(engine_id=engine_id, engine=self._engine.name, submitted_at=moment)
+                )
+                session.execute(
+                    sa.update(Job)
+                    .where(Job.token == token, Job.state == State.CLAIMED.value)
+                    .values(state=State.QUEUED.value, updated=moment)
+                )
+
+        self._database.transact(work)
+        self.forget(known)
+
+
+def _submission(spec: JobSpec) -> Submission:
+    """Return what an engine needs of an attempt."""
+    folder = AttemptFolder.of(spec)
+    return Submission(
+        token=spec.token,
+        name=spec.job,
+        plan=spec.plan,
+        script=folder.script,
+        stdout=folder.engine_out,
+        stderr=folder.engine_err,
+        cpu_s=spec.limits["cpu_s"],
+        memory_mb=spec.limits["memory_mb"],
+        wall_s=spec.limits["wall_s"],
+    )
