@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from snfpipe.simulate.atmosphere import make_clouds
-from snfpipe.simulate.presets import TARGETS, NightPlan, Preset
+from snfpipe.simulate.presets import TARGETS, NightPlan, Preset, Target
 from snfpipe.simulate.randomness import generator
 from snfpipe.simulate.schedule import Frame, julian_date
 
@@ -67,26 +67,31 @@ def skyprobe_log(preset: Preset, plan: NightPlan) -> bytes:
     return _table(("jd", "transparency", "rms"), rows)
 
 
-def target_list(preset: Preset) -> bytes:
-    """Return ``targets.csv``: the targets of the survey, standards first."""
-    names = {name for plan in preset.nights for name in plan.targets}
-    return _table(
-        _TARGET_COLUMNS,
-        (
-            {
-                "name": target.name,
-                "kind": target.kind,
-                "type": target.type,
-                "pi": "SNfactory",
-                "ra_deg": f"{target.ra_deg:.5f}",
-                "dec_deg": f"{target.dec_deg:.5f}",
-                "redshift": target.redshift,
-                "redshift_err": None if target.redshift is None else 0.0005,
-                "mwebv": target.mwebv,
-                "date_c": "2006-11-29T20:15:00" if target.model else "2004-05-01T00:00:00",
-                "date_m": "2006-11-30T01:02:00" if target.model else "2004-05-01T00:00:00",
-            }
-            for target in TARGETS.values()
-            if target.name in names
-        ),
-    )
+def target_list(preset: Preset, before: bytes = b"") -> bytes:
+    """Return ``targets.csv``: the lines of an earlier one, then the survey's targets it lacks."""
+    known = {
+        row.get("name") for row in csv.DictReader(io.StringIO(before.decode(errors="replace")))
+    }
+    names = {name for plan in preset.nights for name in plan.targets} - known
+    new = [_target_row(target) for target in TARGETS.values() if target.name in names]
+    header, _, lines = _table(_TARGET_COLUMNS, new).partition(b"\n")
+    if not new:
+        return before or header + b"\n"
+    return (before.rstrip(b"\n") or header) + b"\n" + lines
+
+
+def _target_row(target: Target) -> dict[str, object]:
+    """Return a target's line."""
+    return {
+        "name": target.name,
+        "kind": target.kind,
+        "type": target.type,
+        "pi": "SNfactory",
+        "ra_deg": f"{target.ra_deg:.5f}",
+        "dec_deg": f"{target.dec_deg:.5f}",
+        "redshift": target.redshift,
+        "redshift_err": None if target.redshift is None else 0.0005,
+        "mwebv": target.mwebv,
+        "date_c": "2006-11-29T20:15:00" if target.model else "2004-05-01T00:00:00",
+        "date_m": "2006-11-30T01:02:00" if target.model else "2004-05-01T00:00:00",
+    }

@@ -25,11 +25,26 @@ if TYPE_CHECKING:
 #: Raised whenever the same names and seed give other bytes than before.
 MODEL = 6
 STAMP = ".simulated.json"
+SIDE_FILES = ("obslog.csv", "skyprobe.csv", "truth.json")
 
 
 def planned_frames(preset: Preset, plan: NightPlan) -> tuple[Frame, ...]:
     """Return the frames of a night after its faults, in order of time."""
     return faults.with_faults(night_frames(preset, plan), plan.faults)
+
+
+def planned_files(preset: Preset, plan: NightPlan) -> list[str]:
+    """Return the names of all files that a night may hold, the stamp left out."""
+    names = [*SIDE_FILES]
+    for frame in planned_frames(preset, plan):
+        names += [frame.name, *_empty_files(frame)]
+    return names
+
+
+def _empty_files(frame: Frame) -> list[str]:
+    """Return the names of files without bytes that a frame's damages put beside it."""
+    stem = frame.name.rsplit("_", 2)[0]
+    return [f"{stem}_{faults.EMPTY_FILES[d]}" for d in frame.damages if d in faults.EMPTY_FILES]
 
 
 def night_folder(out: Path, plan: NightPlan) -> Path:
@@ -95,11 +110,9 @@ def write_frame(
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """Write a frame, and what a fault puts beside it; return names with sizes, and its truth."""
     content, truth = frame_content(preset, plan, frame)
-    files = {} if content is None else {frame.name: content}
-    stem = frame.name.rsplit("_", 2)[0]
-    for damage in frame.damages:
-        if damage in faults.EMPTY_FILES:
-            files[f"{stem}_{faults.EMPTY_FILES[damage]}"] = b""
+    files = dict.fromkeys(_empty_files(frame), b"")
+    if content is not None:
+        files[frame.name] = content
     for name, text in files.items():
         write_whole(folder / name, text)
     return {name: len(text) for name, text in files.items()}, truth
@@ -113,8 +126,9 @@ def side_files(
     from snfpipe.simulate.logs import observing_log, skyprobe_log
 
     truth = night_truth(preset, plan) | {"frames": truths}
-    return {
-        "obslog.csv": observing_log(planned_frames(preset, plan)),
-        "skyprobe.csv": skyprobe_log(preset, plan),
-        "truth.json": (json.dumps(truth) + "\n").encode(),
-    }
+    contents = (
+        observing_log(planned_frames(preset, plan)),
+        skyprobe_log(preset, plan),
+        (json.dumps(truth) + "\n").encode(),
+    )
+    return dict(zip(SIDE_FILES, contents, strict=True))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.errors import Refused, UsageError
+from snfpipe.errors import Refused, UsageError, shown
 from snfpipe.simulate.night import (
     STAMP,
     night_digest,
     night_folder,
+    planned_files,
     planned_frames,
     side_files,
     write_frame,
@@ -49,31 +50,35 @@ def _read_stamp(folder: Path) -> dict[str, Any]:
 def _complete(folder: Path, digest: str) -> bool:
     """Whether a folder holds the whole night of that digest."""
     stamp = _read_stamp(folder)
-    files = stamp.get("files")
-    if stamp.get("digest") != digest or not stamp.get("complete") or not isinstance(files, dict):
+    if stamp.get("digest") != digest or not stamp.get("complete"):
         return False
     return all(
         (path := folder / name).is_file() and path.stat().st_size == size
-        for name, size in files.items()
+        for name, size in stamp["files"].items()
     )
 
 
-def _clear(folder: Path, digest: str) -> None:
-    """Make a night's folder ready: remove what the simulator wrote, refuse what it did not.
+def _clear(folder: Path, digest: str, names: Sequence[str]) -> None:
+    """Make a night's folder ready: remove what an earlier call wrote, stamp what is to come.
 
     Raises
     ------
     Refused
-        The folder holds files and no stamp: they may be real.
+        The folder holds files that no call wrote: they may be real.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    ours = set(_read_stamp(folder).get("files", {})) | {STAMP}
     found = {path.name for path in folder.iterdir()}
-    if found and STAMP not in found:
+    # A killed call leaves files that it had not yet renamed: .NAME.PID
+    foreign = {name for name in found - ours if name[1:].rpartition(".")[0] not in ours}
+    if foreign:
         raise Refused(
-            f"{folder} holds {len(found)} files that the simulator did not write",
+            f"{folder} holds {len(foreign)} files that the simulator did not write, "
+            f"{shown(min(foreign))} among them",
             hint="give another folder with --out",
         )
-    write_whole(folder / STAMP, json.dumps({"digest": digest, "complete": False}).encode())
+    stamp = {"digest": digest, "complete": False, "files": dict.fromkeys(names, 0)}
+    write_whole(folder / STAMP, json.dumps(stamp).encode())
     for name in found - {STAMP}:
         (folder / name).unlink()
 
@@ -150,6 +155,7 @@ def simulate_survey(
     ]
     if not dry_run:
         _write(preset, out, missing, counts, jobs, progress)
+        _add_targets(preset, out)
     absent = {plan.night for plan in missing}
     return [
         NightResult(
@@ -172,12 +178,8 @@ def _write(
     progress: Progress | None,
 ) -> None:
     """Write the nights `plans`, each ending with its logs, truth and stamp."""
-    from snfpipe.simulate.logs import target_list
-
     for plan in plans:
-        _clear(night_folder(out, plan), night_digest(preset, plan))
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "targets.csv", target_list(preset))
+        _clear(night_folder(out, plan), night_digest(preset, plan), planned_files(preset, plan))
     by_night = {plan.night: plan for plan in plans}
     files: dict[str, dict[str, int]] = {night: {} for night in by_night}
     truths: dict[str, dict[str, Any]] = {night: {} for night in by_night}
@@ -189,6 +191,18 @@ def _write(
             progress(done, total)
         if len(truths[night]) == counts[night]:
             _finish(preset, out, by_night[night], files[night], truths[night])
+
+
+def _add_targets(preset: Preset, out: Path) -> None:
+    """Add the survey's targets to the target list; lines that are there stay as they are."""
+    from snfpipe.simulate.logs import target_list
+
+    path = out / "targets.csv"
+    before = path.read_bytes() if path.exists() else b""
+    after = target_list(preset, before)
+    if after != before:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, after)
 
 
 def _finish(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from snfpipe.errors import Refused
 from snfpipe.names import RawName
 from snfpipe.simulate.headers import sexagesimal
 from snfpipe.simulate.instrument import frame_shape
+from snfpipe.simulate.logs import target_list
 from snfpipe.simulate.night import frame_content, planned_frames
 from snfpipe.simulate.presets import PRESETS, change, find_preset
 from snfpipe.simulate.survey import simulate_survey
@@ -156,6 +158,39 @@ def test_files_of_others_are_never_touched(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="did not write"):
         simulate_survey(CALIBRATIONS, tmp_path)
     assert contents(folder) == {"06_334_001_001_07_B.fits": b"real"}
+
+
+def test_a_file_put_into_a_simulated_night_is_never_removed(tmp_path: Path) -> None:
+    simulate_survey(CALIBRATIONS, tmp_path)
+    (tmp_path / "06/334/06_334_123_001_07_B.fits").write_bytes(b"real")
+    with pytest.raises(Refused, match="06_334_123_001_07_B"):
+        simulate_survey(replace(CALIBRATIONS, seed=7), tmp_path)
+    assert (tmp_path / "06/334/06_334_123_001_07_B.fits").read_bytes() == b"real"
+
+
+def test_a_killed_call_is_taken_up_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "06/334"
+    simulate_survey(CALIBRATIONS, tmp_path)
+    whole = contents(folder)
+    stamp = json.loads(whole[".simulated.json"])
+    stamp["complete"] = False
+    (folder / ".simulated.json").write_text(json.dumps(stamp))
+    (folder / "truth.json").unlink()
+    (folder / ".06_334_900_001_24_B.fits.4711").write_bytes(b"half")
+    assert [r.present for r in simulate_survey(CALIBRATIONS, tmp_path)] == [False]
+    assert contents(folder) == whole
+
+
+def test_the_target_list_grows_and_keeps_the_lines_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "targets.csv"
+    one, two = find_preset("tiny"), find_preset("sample")
+    path.write_bytes(target_list(one).replace(b"0.0382", b"0.0390"))
+    first = path.read_bytes()
+    grown = target_list(two, first)
+    assert grown.startswith(first)
+    names = [row["name"] for row in csv.DictReader(io.StringIO(grown.decode()))]
+    assert sorted(names) == sorted({name for plan in two.nights for name in plan.targets})
+    assert target_list(one, grown) == grown
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
