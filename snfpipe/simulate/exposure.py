@@ -10,29 +10,16 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from snfpipe.simulate import spectra
-from snfpipe.simulate.atmosphere import (
-    Air,
-    make_air,
-    refraction_shift,
-    transmission,
-)
+from snfpipe.simulate.atmosphere import Air, make_air, refraction_shift, transmission
 from snfpipe.simulate.detector import expose, make_chip, make_levels
-from snfpipe.simulate.instrument import (
-    LENSES,
-    SETUPS,
-    SPAXEL,
-    Array,
-    Setup,
-    passband,
-    throughput,
-)
+from snfpipe.simulate.instrument import LENSES, SETUPS, SPAXEL, Array, Setup, passband, throughput
 from snfpipe.simulate.optics import (
     Flat,
     Geometry,
+    light_between,
     make_flat,
     make_geometry,
     project,
-    row_light,
     spread_lines,
     stray_light,
 )
@@ -68,11 +55,8 @@ class _Grid:
     def truth(self, density: Array) -> list[float]:
         """Return the means of a spectrum over the cube's bins, in six digits."""
         bins = self.setup.bins()
-        step = self.wavelength[1] - self.wavelength[0]
-        below = np.concatenate([[0.0], np.cumsum(density) * step])
         edges = np.append(bins - self.setup.step / 2, bins[-1] + self.setup.step / 2)
-        cells = np.append(self.wavelength - step / 2, self.wavelength[-1] + step / 2)
-        return digits(np.diff(np.interp(edges, cells, below)) / self.setup.step)
+        return digits(light_between(self.wavelength, density, edges) / self.setup.step)
 
 
 def digits(values: Array, count: int = 6) -> list[float]:
@@ -112,17 +96,17 @@ def make_frame(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
             light, truth = _object_light(preset, plan, frame, geometry, flat, grid)
         else:
             light = _lamp_light(frame, geometry, flat, grid)
-        image = project(geometry, frame.light * light)
+        # Splines and Fourier transforms leave a trace below zero.
+        image = np.maximum(project(geometry, frame.light * light), 0)
         image += stray_light(image)
-        np.maximum(image, 0, out=image)
     if setup.turned:
         image = np.ascontiguousarray(image[::-1, ::-1])
     offset = float(generator(seed, frame.night, channel, "bias").normal(0, 15))
     levels = make_levels(chance, offset, channel)
     chip = make_chip(seed, channel, size)
     pixels, tracks = expose(image, chip, levels, channel, frame.exptime_s, chance)
-    truth |= {"bias_adu": digits(np.array(levels.amplifiers)), "drift_adu": round(levels.drift, 4),
-              "cosmic_tracks": tracks}  # fmt: skip
+    truth |= {"light": frame.light, "bias_adu": digits(np.array(levels.amplifiers)),
+              "drift_adu": round(levels.drift, 4), "cosmic_tracks": tracks}  # fmt: skip
     return Made(pixels, truth)
 
 
@@ -141,7 +125,8 @@ def _lamp_light(frame: Frame, geometry: Geometry, flat: Flat, grid: _Grid) -> Ar
         peak = 1 / (sigma * np.sqrt(2 * np.pi))
         shape = grid.response / grid.response.max()
         density *= np.sqrt(shape) * _ARC_PEAK / peak_column / setup.step / peak
-    return row_light(geometry, wavelength, density) * flat.relative(geometry.wavelength)
+    light = light_between(wavelength, density, geometry.edges)
+    return light * flat.relative(geometry.wavelength)
 
 
 def _at_rows(geometry: Geometry, knots: Array, parts: Array) -> Array:
@@ -180,8 +165,9 @@ def _object_light(
     parts = point_parts(sight.psf, knots, x, y)
     point_blurred = spread_lines(setup, wavelength, point)
     sky_blurred = spread_lines(setup, wavelength, sky)
-    light = row_light(geometry, wavelength, point_blurred) * _at_rows(geometry, knots, parts)
-    light += row_light(geometry, wavelength, sky_blurred)
+    light = light_between(wavelength, point_blurred, geometry.edges)
+    light *= _at_rows(geometry, knots, parts)
+    light += light_between(wavelength, sky_blurred, geometry.edges)
 
     truth: dict[str, Any] = {
         "target": target.name,
@@ -234,7 +220,8 @@ def _host_light(
     knots = np.linspace(*ends, _MAX_POINT_KNOTS)
     parts: Array = CubicSpline(few, host_parts(sight.psf, host, few, x, y), axis=1)(knots)
     blurred = spread_lines(setup, wavelength, density)
-    light = row_light(geometry, wavelength, blurred) * _at_rows(geometry, knots, parts)
+    light = light_between(wavelength, blurred, geometry.edges)
+    light *= _at_rows(geometry, knots, parts)
     return light, {"host": asdict(host), "host_total": grid.truth(density)}
 
 

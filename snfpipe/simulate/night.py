@@ -8,6 +8,8 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 
     from snfpipe.simulate.headers import Card
 
-#: Raised whenever the same names and seed give other bytes than before.
-MODEL = 6
 STAMP = ".simulated.json"
 SIDE_FILES = ("obslog.csv", "skyprobe.csv", "truth.json")
 
@@ -52,10 +52,22 @@ def night_folder(out: Path, plan: NightPlan) -> Path:
     return out / Night.parse(plan.night).folder
 
 
+@cache
+def _program_digest() -> str:
+    """Return the digest of the simulator's own code and tables."""
+    digest = hashlib.sha256()
+    package = resources.files("snfpipe.simulate")
+    for folder, ending in ((package, ".py"), (package / "data", ".npz")):
+        for file in sorted(folder.iterdir(), key=lambda file: file.name):
+            if file.name.endswith(ending):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def night_digest(preset: Preset, plan: NightPlan) -> str:
     """Return the digest of all that a night's bytes depend on."""
     words = {
-        "model": MODEL,
+        "program": _program_digest(),
         "seed": preset.seed,
         "size": preset.size,
         "channels": preset.channels,

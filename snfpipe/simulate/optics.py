@@ -167,22 +167,22 @@ def spread_lines(setup: Setup, grid: Array, density: Array) -> Array:
     return blurred
 
 
-def row_light(geometry: Geometry, grid: Array, density: Array) -> Array:
-    """Return the light of one blurred spectrum in each row of each lens, (225, rows).
+def light_between(grid: Array, density: Array, edges: Array) -> Array:
+    """Return the light of a spectrum between successive edges, along the last axis.
 
     Parameters
     ----------
-    geometry : Geometry
-        Gives the wavelengths at the rows' edges.
     grid : ndarray
         Even grid of wavelengths, Angstrom.
     density : ndarray
-        Light an Angstrom on `grid`.
+        Light an Angstrom, even over each cell of `grid`.
+    edges : ndarray, (..., n + 1)
+        Wavelengths, Angstrom; the result is (..., n).
     """
     step = grid[1] - grid[0]
     below = np.concatenate([[0.0], np.cumsum(density) * step])
-    cell_edges = np.concatenate([grid - step / 2, [grid[-1] + step / 2]])
-    return np.diff(np.interp(geometry.edges, cell_edges, below), axis=1)
+    cells = np.append(grid - step / 2, grid[-1] + step / 2)
+    return np.diff(np.interp(edges, cells, below), axis=-1)
 
 
 def project(geometry: Geometry, light: Array) -> NDArray[np.float32]:

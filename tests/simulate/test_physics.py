@@ -15,7 +15,7 @@ from snfpipe.simulate.atmosphere import (
     telluric,
 )
 from snfpipe.simulate.instrument import SETUPS, SPAXEL, Size, dichroic, lens_indices
-from snfpipe.simulate.optics import make_flat, make_geometry, project, row_light, spread_lines
+from snfpipe.simulate.optics import light_between, make_flat, make_geometry, project, spread_lines
 from snfpipe.simulate.presets import TARGETS
 from snfpipe.simulate.psf import Host, Psf, host_parts, point_parts
 from snfpipe.simulate.schedule import julian_date, pointing, sidereal_h
@@ -154,7 +154,7 @@ def test_optics_keep_the_light_and_the_blocks_apart(key: tuple[str, str]) -> Non
     geometry = make_geometry(3, "06_334", setup.channel, "reduced")
     grid = np.arange(setup.first - 100, setup.last + 100, 2.0)
     density = np.where((grid > setup.first) & (grid < setup.last), 1.0, 0.0)
-    light = row_light(geometry, grid, spread_lines(setup, grid, density))
+    light = light_between(grid, spread_lines(setup, grid, density), geometry.edges)
     total = density.sum() * 2.0
     np.testing.assert_allclose(light.sum(axis=1), total, rtol=1e-3)
     image = project(geometry, light)
