@@ -33,7 +33,7 @@ class Driver:
     standings : dict
         Task -> how the unit stands, kept up to date while units are settled.
     settled : dict
-        Task -> how it was settled, for the units that were not fresh from the start.
+        Task -> how it was settled, for the units that an attempt or a verdict settled since.
     stopped_by : SnfError or None
         What made it impossible to go on.
     """
@@ -99,7 +99,14 @@ class Driver:
         unit = self.graph[task]
         if standing.act is Act.NOTHING and self.settled.keys().isdisjoint(unit.upstream):
             return
-        self.conductor.settle(task)
+        try:
+            conductor = self.conductor
+        except SnfError as error:
+            self.stopped_by = error
+        else:
+            conductor.settle(task)
+        if self.stopped_by is not None:
+            raise SystemExit(str(self.stopped_by))
 
     @property
     def conductor(self) -> Conductor:
@@ -111,11 +118,12 @@ class Driver:
                 self._conductor = Conductor(self)
             return self._conductor
 
-    def note(self, task: str, standing: Standing) -> None:
-        """Take note of a unit that was settled (called by the conductor)."""
+    def note(self, task: str, standing: Standing, *, attempted: bool) -> None:
+        """Take note of a settled unit, by an attempt or without (called by the conductor)."""
         self._stamps.pop(self.graph[task].manifest, None)
         self.standings[task] = standing
-        self.settled[task] = standing
+        if attempted:
+            self.settled[task] = standing
 
     def close(self) -> list[str]:
         """Stop writing; return the units that are still with the engine."""
@@ -128,7 +136,14 @@ class Driver:
         self._stamps.update(found.stamps)
 
     def _take_in(self) -> None:
-        """Bring the database up to date with the raw area."""
+        """Bring the database up to date with the raw folder."""
+        from snfpipe.arrival.refresh import refresh
+        from snfpipe.db.session import open_database
+
+        database = open_database(self.project.site.database_url, self.project.root, create=True)
+        for report in refresh(self.project, database):
+            sys.stderr.write(f"took in night {report.night}\n")
+        database.close()
 
 
 @contextmanager

@@ -1,0 +1,85 @@
+"""Operators' words on units: try a failed one again, end one that runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from snfpipe.config import Project
+from snfpipe.db.models import Job, Production
+from snfpipe.db.session import open_database
+from snfpipe.states import FAILURES, State, check_change
+from snfpipe.tasks.graph import Unit, build_graph, select_units
+from snfpipe.tasks.look import look
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was done, or would be done, about a unit."""
+
+    task: str
+    old: str
+    new: str
+
+
+def retry(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False) -> list[Change]:
+    """Put the failed units among those named back to *created*; the next doit tries them.
+
+    Raises
+    ------
+    NotFound
+        A pattern that matches no unit.
+    """
+    units = _named(project, patterns)
+    database = open_database(project.site.database_url, project.root)
+    try:
+        if dry_run:
+            with database.read() as session:
+                return _reopen(session, units, dry_run=True)
+        return database.transact(lambda session: _reopen(session, units, dry_run=False))
+    finally:
+        database.close()
+
+
+def _reopen(session: Session, units: list[Unit], *, dry_run: bool) -> list[Change]:
+    """Change the rows of failed units, each on condition that it is still in its state."""
+    changes = []
+    for unit, ident, name, state in _rows(session, units):
+        if state not in FAILURES:
+            continue
+        check_change(name, state, State.CREATED)
+        if not dry_run:
+            reason = f"to be tried again, was {state}"
+            session.execute(
+                sa.update(Job)
+                .where(Job.id == ident, Job.state == str(state))
+                .values(state=str(State.CREATED), reason=reason)
+            )
+        changes.append(Change(unit.task, str(state), str(State.CREATED)))
+    return changes
+
+
+def _named(project: Project, patterns: tuple[str, ...]) -> list[Unit]:
+    """Return the units that patterns name."""
+    return select_units(build_graph(project, look(project)), patterns)
+
+
+def _rows(session: Session, units: list[Unit]) -> list[tuple[Unit, int, str, State]]:
+    """Return unit, job id, job name and state of the units that have a job."""
+    by_name = {(unit.step.production, unit.unit): unit for unit in units}
+    query = (
+        sa.select(Production.name, Job.unit, Job.id, Job.name, Job.state)
+        .join(Production, Production.id == Job.production_id)
+        .where(Production.name.in_({production for production, _unit in by_name}))
+        .order_by(Job.id)
+    )
+    return [
+        (by_name[production, unit], ident, name, State(state))
+        for production, unit, ident, name, state in session.execute(query)
+        if (production, unit) in by_name
+    ]
