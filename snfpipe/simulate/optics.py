@@ -206,15 +206,14 @@ def stray_light(image: NDArray[np.float32]) -> NDArray[np.float32]:
     cell = _STRAY_CELL
     coarse = image.reshape(ny // cell, cell, nx // cell, cell).mean(axis=(1, 3))
     smooth = gaussian_filter(coarse, (ny / cell / 8, nx / cell / 8), mode="nearest")
-    stray: NDArray[np.float32] = np.float32(STRAY_FRACTION) * (_linear(ny) @ smooth @ _linear(nx).T)
-    return stray
+    return _stretched(_stretched(np.float32(STRAY_FRACTION) * smooth).T).T
 
 
-@lru_cache(maxsize=8)
-def _linear(size: int) -> NDArray[np.float32]:
-    """Return the matrix (size, cells) that interpolates cell means to pixels."""
-    cells = size // _STRAY_CELL
-    place = (np.arange(size) + 0.5) / _STRAY_CELL - 0.5
-    hats = 1 - np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells))
-    matrix: NDArray[np.float32] = np.maximum(hats, 0).astype(np.float32)
-    return matrix
+def _stretched(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return cell means interpolated to pixels along the first axis."""
+    place = (np.arange(cells.shape[0] * _STRAY_CELL, dtype=np.float32) + 0.5) / _STRAY_CELL - 0.5
+    place = np.clip(place, 0, cells.shape[0] - 1.001)
+    low = place.astype(np.int64)
+    part = (place - low).astype(np.float32)[:, None]
+    stretched: NDArray[np.float32] = cells[low] * (1 - part) + cells[low + 1] * part
+    return stretched
