@@ -69,7 +69,7 @@ def ensure_productions(session: Session, rows: Sequence[Row]) -> dict[str, int]:
     """
     names = [row["name"] for row in rows]
     known = production_ids(session, names)
-    insert(session, Production, [row for row in rows if row["name"] not in known])
+    insert_new(session, Production, [row for row in rows if row["name"] not in known])
     return production_ids(session, names)
 
 

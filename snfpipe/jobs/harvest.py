@@ -80,7 +80,7 @@ def in_hand(session: Session, project: Project, states: frozenset[State] = IN_HA
     return [
         InHand(ident, production, name, unit, folder, State(state), token, number, engine_id)
         for ident, production, name, unit, folder, state, token, number, engine_id
-        in session.execute(query).tuples()
+        in session.execute(query)
         if token is not None
     ]  # fmt: skip
 
@@ -261,7 +261,7 @@ class Harvester:
                 .join(Job, Job.id == Attempt.job_id)
                 .where(Attempt.token.in_(tokens))
             )
-            rows = session.execute(query).tuples().all()
+            rows = session.execute(query).all()
         for token, current, state in rows:
             if token != current or state not in IN_HAND:
                 clear(self._database, place, token)

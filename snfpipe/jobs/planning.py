@@ -324,7 +324,7 @@ def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Pr
         role=owed.role,
         fclass=owed.fclass,
         xfclass=owed.xfclass,
-        parents=tuple(own.get(parent, parent) for parent in owed.parents),
+        parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in owed.parents)),
         auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
         target_id=owed.target_id,
     )

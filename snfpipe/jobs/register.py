@@ -9,7 +9,7 @@ is tried alone, fails alone, and says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,11 +22,18 @@ from sqlalchemy.orm import Session
 from snfpipe import archive
 from snfpipe.config import Project
 from snfpipe.db import store
-from snfpipe.db.models import Attempt, File, Job
+from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, Refused
 from snfpipe.jobs import products
-from snfpipe.jobs.manifest import Settled, manifest_text, sha256, write_manifests
+from snfpipe.jobs.manifest import (
+    Settled,
+    manifest_path,
+    manifest_text,
+    sha256,
+    write_manifest,
+    write_manifests,
+)
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended, Standing
 from snfpipe.killpoint import killpoint
@@ -100,6 +107,52 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
             clear(database, place, job.spec.token)
     write_manifests(project.site.jobs, settled)
     return settled
+
+
+def restore_manifests(
+    project: Project, database: Database, names: Collection[str] | None = None
+) -> list[str]:
+    """Rewrite manifests that a kill left missing, from the database.
+
+    Parameters
+    ----------
+    project : Project
+        Whose jobs.
+    database : Database
+        What they say.
+    names : collection of str, optional
+        Jobs to look at; all of the configured productions by default.
+
+    Returns
+    -------
+    list of str
+        The jobs whose manifest was rewritten.
+    """
+    with database.read() as session:
+        query = (
+            sa.select(Job.id, Job.name, Job.folder)
+            .join(Production, Production.id == Job.production_id)
+            .where(
+                Production.name.in_([step.production for step in project.steps]),
+                Job.manifest.is_not(None),
+            )
+        )
+        paths = {
+            ident: manifest_path(project.site.jobs, folder, name)
+            for ident, name, folder in session.execute(query)
+            if names is None or name in names
+        }
+        missing = [ident for ident, path in paths.items() if names or not path.exists()]
+        texts = [
+            row
+            for part in store.chunks(missing)
+            for row in session.execute(
+                sa.select(Job.id, Job.name, Job.manifest).where(Job.id.in_(part))
+            )
+        ]
+    for ident, _name, text in texts:
+        write_manifest(paths[ident], text or "")
+    return [name for _ident, name, _text in texts]
 
 
 def clear(database: Database, place: Path, token: str) -> None:

@@ -1,0 +1,29 @@
+"""A driver in a process of its own, to be killed: ``python -m tests.jobs.drive ROOT URL UNITS``.
+
+Does what every driver does: recover, adopt, claim, submit, look, until nothing is in hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.jobs.conftest import make_bench, unit_plan
+
+
+def main() -> None:
+    root, url, *units = sys.argv[1:]
+    bench = make_bench(Path(root), url)
+    bench = bench.told(**json.loads(os.environ.get("SNF_TEST_TOLD", "{}")))
+    submitter, harvester = bench.submitter(), bench.harvester()
+    harvester.recover()
+    submitter.adopt()
+    submitter.add(bench.claim([unit_plan(unit) for unit in units]).claimed)
+    bench.settle(submitter)
+    bench.restore()
+
+
+if __name__ == "__main__":
+    main()
