@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,13 +11,18 @@ import sqlalchemy as sa
 
 from snfpipe.config import Project
 from snfpipe.db.models import Job, Production
-from snfpipe.db.session import open_database
-from snfpipe.states import FAILURES, State, check_change
+from snfpipe.db.session import Database, open_database
+from snfpipe.engines import make_engine
+from snfpipe.jobs.cancel import cancel as cancel_jobs
+from snfpipe.jobs.harvest import Harvester
+from snfpipe.states import FAILURES, IN_HAND, State, check_change
 from snfpipe.tasks.graph import Unit, build_graph, select_units
 from snfpipe.tasks.look import look
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+_PATIENCE_S = 30.0  # for a cancelled job to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,61 @@ def retry(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False)
         return database.transact(lambda session: _reopen(session, units, dry_run=False))
     finally:
         database.close()
+
+
+def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False) -> list[Change]:
+    """End the jobs in hand among the units named, and settle them.
+
+    Parameters
+    ----------
+    project : Project
+        Whose units.
+    patterns : tuple of str
+        ``[STEP:]UNIT``, with shell patterns.
+    dry_run : bool
+        Only say which.
+
+    Returns
+    -------
+    list of Change
+        The units that were in hand, and what they are now.
+
+    Raises
+    ------
+    NotFound
+        A pattern that matches no unit.
+    ServiceUnavailable
+        The engine or the database does not answer.
+    """
+    units = _named(project, patterns)
+    database = open_database(project.site.database_url, project.root)
+    try:
+        running = {
+            name: Change(unit.task, str(state), str(State.CANCELLED))
+            for unit, _ident, name, state in _read_rows(database, units)
+            if state in IN_HAND
+        }
+        if dry_run or not running:
+            return [*running.values()]
+        engine = make_engine(project.site)
+        cancel_jobs(project, database, engine, running, getpass.getuser())
+        harvester = Harvester(project, database, engine)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            harvester.look()
+            now = {name: state for _u, _i, name, state in _read_rows(database, units)}
+            open_ones = [name for name in running if now[name] in IN_HAND]
+            if not open_ones or time.monotonic() > deadline:
+                return [Change(c.task, c.old, str(now[name])) for name, c in running.items()]
+            time.sleep(0.1)
+    finally:
+        database.close()
+
+
+def _read_rows(database: Database, units: list[Unit]) -> list[tuple[Unit, int, str, State]]:
+    """Return what :func:`_rows` does, as the database has it now."""
+    with database.read() as session:
+        return _rows(session, units)
 
 
 def _reopen(session: Session, units: list[Unit], *, dry_run: bool) -> list[Change]:
