@@ -1,0 +1,207 @@
+"""cube_generation: an exposure, its arc and its continuum -> a cube and a quick extraction.
+
+The traces come from the continuum, wavelengths from the arc; the continuum's low-frequency
+flat takes throughput and dichroic out.  What an arc and a continuum give is used for all items
+of a worklist that share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+from scipy.signal import savgol_filter
+
+from snfpipe.reduce.extraction import Extracted, extract
+from snfpipe.reduce.formats import (
+    Cube,
+    kept,
+    read_frame,
+    save,
+    write_euro3d,
+    write_spectrum,
+)
+from snfpipe.reduce.frames import BadInput
+from snfpipe.reduce.optics import Optics
+from snfpipe.reduce.program import Result, Work, make_options
+from snfpipe.reduce.quick import quick_extract
+from snfpipe.reduce.traces import Traces, find_traces
+from snfpipe.reduce.wavelength import Dispersion, fit_dispersion, rebin
+
+Array = NDArray[np.float64]
+
+_FLAT_ANGSTROM = 115.0  # the flat keeps what is wider than this
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the plan.
+
+    Attributes
+    ----------
+    scattered_light : bool
+        Fit the light between the spectra and take it off.
+    cosmics : bool
+        Reject cosmics.
+    cosmic_sigma : float
+        How far above the model a cosmic stands.
+    dispersion_degree : int
+        Degree of the correction to the nominal dispersion.
+    flat : bool
+        Divide by the low-frequency flat.
+    """
+
+    scattered_light: bool = True
+    cosmics: bool = True
+    cosmic_sigma: float = 6.0
+    dispersion_degree: int = 3
+    flat: bool = True
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a continuum and an arc give: geometry, wavelengths, flat, shape (225, bins)."""
+
+    traces: Traces
+    dispersion: Dispersion
+    flat: Array
+    continuum: Extracted
+
+
+def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
+    """Return what makes one item with these options."""
+    options = make_options(Options, given)
+
+    @lru_cache(maxsize=4)
+    def calibrated(arc: str, continuum: str) -> Calibrated:
+        return calibrate(arc, continuum, options)
+
+    return lambda work: _reduce(
+        work, calibrated(work.inputs["arc"], work.inputs["continuum"]), options
+    )
+
+
+def calibrate(arc_path: str, continuum_path: str, options: Options) -> Calibrated:
+    """Measure traces, dispersion and flat."""
+    continuum, arc = read_frame(continuum_path), read_frame(arc_path)
+    channel = str(continuum.header.get("CHANNEL", "")).strip()
+    ny, nx = continuum.data.shape
+    if arc.data.shape != continuum.data.shape:
+        raise BadInput("arc and continuum differ in size")
+    try:
+        optics = Optics.of(channel, nx, ny)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    traces = find_traces(continuum, optics)
+    lamp = extract(continuum, traces, scattered_light=options.scattered_light,
+                   cosmic_sigma=options.cosmic_sigma if options.cosmics else None)  # fmt: skip
+    lines = extract(arc, traces, scattered_light=options.scattered_light, cosmic_sigma=None)
+    relative = _throughput(lamp)
+    dispersion = fit_dispersion(
+        lines.data, lines.variance, optics, options.dispersion_degree, relative
+    )
+    flat = _flat(*rebin(lamp.data, lamp.variance, dispersion, optics.grid), optics)
+    return Calibrated(traces, dispersion, flat, lamp)
+
+
+def _throughput(lamp: Extracted) -> Array:
+    """Return each spaxel's mean throughput, spread over its rows."""
+    good = np.where(np.isfinite(lamp.variance), lamp.data, np.nan)
+    light = np.nanmedian(good, axis=1)
+    if not (light > 0).all():
+        raise BadInput("some spectra of the continuum are empty")
+    return np.broadcast_to((light / light.mean())[:, None], lamp.data.shape)
+
+
+def _flat(data: Array, variance: Array, optics: Optics) -> Array:
+    """Return the low-frequency flat: each spectrum over the mean of all, smoothed."""
+    good = np.isfinite(variance) & (data > 0)
+    mean = np.where(good, data, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
+    ratio = np.where(good & (mean > 0), data / np.maximum(mean, 1e-9), np.nan)
+    bins = np.arange(ratio.shape[1])
+    for line in ratio:
+        holes = ~np.isfinite(line)
+        if holes.all():
+            line[:] = 1.0
+        elif holes.any():
+            line[holes] = np.interp(bins[holes], bins[~holes], line[~holes])
+    window = max(5, 2 * round(_FLAT_ANGSTROM / optics.dispersion / 2) + 1)
+    return np.maximum(savgol_filter(ratio, window, 2, axis=1, mode="interp"), 0.02)
+
+
+def make_cube(object_path: str, calibrated: Calibrated, options: Options) -> tuple[Cube, Extracted]:
+    """Return the cube of an exposure."""
+    frame = read_frame(object_path)
+    optics = calibrated.traces.optics
+    if frame.data.shape != (optics.ny, optics.nx):
+        raise BadInput("exposure and continuum differ in size")
+    spectra = extract(frame, calibrated.traces, scattered_light=options.scattered_light,
+                      cosmic_sigma=options.cosmic_sigma if options.cosmics else None)  # fmt: skip
+    data, variance = rebin(spectra.data, spectra.variance, calibrated.dispersion, optics.grid)
+    if options.flat:
+        data, variance = data / calibrated.flat, variance / calibrated.flat**2
+    return Cube(kept(frame.header), optics.grid, data, variance, optics.lens), spectra
+
+
+def _reduce(work: Work, calibrated: Calibrated, options: Options) -> Result:
+    """Make one cube and what comes with it."""
+    cube, spectra = make_cube(work.inputs["object"], calibrated, options)
+    quick = quick_extract(cube)
+    writers: dict[str, Callable[[str], None]] = {
+        "cube": lambda path: write_euro3d(path, cube),
+        "quick": lambda path: write_spectrum(path, quick.spectrum),
+        "table": lambda path: _write_table(path, cube.header, calibrated),
+        "background": lambda path: _write_background(path, cube.header, spectra),
+    }
+    for role, path in work.outputs.items():
+        writers[role](path)
+    values = {
+        "target_f": quick.flux,
+        "target_x": quick.x,
+        "target_y": quick.y,
+        "wave_rms_bins": calibrated.dispersion.rms_bins,
+        "cosmics": float(spectra.cosmics),
+        "background": float(np.median(spectra.background)),
+    }
+    return Result(list(work.outputs), values)
+
+
+def _write_table(path: str, header: fits.Header, calibrated: Calibrated) -> None:
+    """Write what the continuum gave: traces, dispersion, flat, a row a lens."""
+    optics = calibrated.traces.optics
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("NO", "J", array=np.arange(1, optics.lens.shape[0] + 1)),
+            fits.Column("I", "J", array=optics.lens[:, 0]),
+            fits.Column("J", "J", array=optics.lens[:, 1]),
+            fits.Column("TRACE", f"{calibrated.traces.coefficients.shape[1]}D",
+                        array=calibrated.traces.coefficients),
+            fits.Column("DISPERSION", f"{calibrated.dispersion.coefficients.shape[1]}D",
+                        array=calibrated.dispersion.coefficients),
+            fits.Column("FLAT", f"{optics.grid.size}E", array=calibrated.flat.astype(np.float32)),
+        ],
+        name="TIGERTBL",
+    )  # fmt: skip
+    table.header["PSIGMA"] = (round(calibrated.traces.sigma, 5), "[pixel] Width of the profile")
+    table.header["PWING"] = (round(calibrated.traces.wing, 5), "Part of the light in its wings")
+    save(path, fits.HDUList([fits.PrimaryHDU(header=kept(header)), table]))
+
+
+def _write_background(path: str, header: fits.Header, spectra: Extracted) -> None:
+    """Write the scattered light on every eighth row and column."""
+    grid = spectra.background[::8, ::8]
+    row, column = np.mgrid[: grid.shape[0], : grid.shape[1]] * 8
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("X", "I", array=column.ravel()),
+            fits.Column("Y", "I", array=row.ravel()),
+            fits.Column("BKG", "E", unit="electron", array=grid.ravel().astype(np.float32)),
+        ],
+        name="BACKGROUND",
+    )
+    save(path, fits.HDUList([fits.PrimaryHDU(header=kept(header)), table]))

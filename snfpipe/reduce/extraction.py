@@ -1,0 +1,171 @@
+"""Extraction: scattered light off, then every row by weighted least squares of its profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from snfpipe.reduce.formats import Frame
+from snfpipe.reduce.traces import Traces, profile
+
+Array = NDArray[np.float64]
+
+_HALF = 7  # pixels on each side of a spectrum that the fit looks at
+_MASKED = 1e29
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The spectra of a frame, by spaxel and row of its block.
+
+    Attributes
+    ----------
+    data, variance : ndarray, shape (225, rows)
+        Electrons a row; the variance is infinite where nothing was left to fit.
+    background : ndarray, shape (ny, nx)
+        The scattered light that was taken off.
+    cosmics : int
+        Pixels rejected.
+    """
+
+    data: Array
+    variance: Array
+    background: Array
+    cosmics: int
+
+
+def extract(
+    frame: Frame, traces: Traces, *, scattered_light: bool, cosmic_sigma: float | None
+) -> Extracted:
+    """Extract all spectra.
+
+    Parameters
+    ----------
+    frame : Frame
+        A preprocessed frame.
+    traces : Traces
+        Where the spectra lie.
+    scattered_light : bool
+        Fit and take off the light between the spectra.
+    cosmic_sigma : float or None
+        Reject pixels that stand so far above the model; None: reject nothing.
+    """
+    noise2 = np.mean([float(frame.header.get(f"RDNOISE{n}", 4.5)) ** 2 for n in (1, 2)])
+    good = frame.variance < _MASKED
+    background = np.zeros_like(frame.data)
+    data = np.zeros((traces.coefficients.shape[0], traces.optics.height))
+    variance = np.full_like(data, np.inf)
+    model = _first_model(frame)
+    rejected = np.zeros_like(good)
+    rounds = 3 if cosmic_sigma else 2
+    for turn in range(rounds):
+        weight = np.where(good & ~rejected, 1 / (noise2 + np.maximum(model, 0)), 0.0)
+        light = np.zeros_like(frame.data)
+        for block in range(traces.optics.blocks):
+            own = traces.optics.block == block
+            first, end = traces.optics.rows(block)
+            rows = slice(first, end)
+            flux, var, shape = _rows(
+                frame.data[rows] - background[rows], weight[rows], traces.centres(block), traces
+            )
+            data[own], variance[own] = flux.T[:, : data.shape[1]], var.T[:, : data.shape[1]]
+            _paint(light[rows], flux, shape)
+        if scattered_light:
+            background = _between(frame.data - light, light, weight, traces)
+        model = light + background
+        if cosmic_sigma and turn < rounds - 1:
+            excess = frame.data - model
+            # a profile is known to some 3 per cent only, where the light is bright
+            limit = cosmic_sigma * np.sqrt(noise2 + np.maximum(model, 0) + (0.05 * model) ** 2)
+            rejected = good & (excess > limit)
+            rejected |= good & _beside(rejected) & (excess > 0.5 * limit)
+    return Extracted(data, variance, background, int(rejected.sum()))
+
+
+def _first_model(frame: Frame) -> Array:
+    """Return a first guess of the light, a little smoothed so that noise does not weigh itself."""
+    smooth = gaussian_filter(np.where(frame.variance < _MASKED, frame.data, 0.0), (2.0, 0.7))
+    return np.maximum(smooth, 0)
+
+
+def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels next to those of a mask."""
+    near = mask.copy()
+    near[1:] |= mask[:-1]
+    near[:-1] |= mask[1:]
+    near[:, 1:] |= mask[:, :-1]
+    near[:, :-1] |= mask[:, 1:]
+    return near
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Profiles of a block: pixels and values, shape (rows, spectra, 2 half + 1)."""
+
+    pixel: NDArray[np.int64]
+    value: Array
+
+
+def _rows(
+    data: Array, weight: Array, centres: Array, traces: Traces
+) -> tuple[Array, Array, _Shape]:
+    """Solve each row for the fluxes of its spectra: neighbours overlap, so tridiagonal."""
+    nx = data.shape[1]
+    pixel = np.rint(centres).astype(np.int64)[..., None] + np.arange(-_HALF, _HALF + 1)
+    value = profile(pixel - centres[..., None], traces.sigma, traces.wing)
+    inside = (pixel >= 0) & (pixel < nx)
+    pixel = np.clip(pixel, 0, nx - 1)
+    value = np.where(inside, value, 0.0)
+    rows = np.arange(data.shape[0])[:, None, None]
+    w, d = weight[rows, pixel], data[rows, pixel]
+    diagonal = (w * value**2).sum(axis=2)
+    right = (w * value * d).sum(axis=2)
+    other = profile(pixel[:, :-1] - centres[:, 1:, None], traces.sigma, traces.wing)
+    beyond = np.where(inside[:, :-1], np.where(np.abs(pixel[:, :-1] - centres[:, 1:, None])
+                                               <= _HALF + 0.5, other, 0.0), 0.0)  # fmt: skip
+    side = (w[:, :-1] * value[:, :-1] * beyond).sum(axis=2)
+    # a spectrum that has lost more than half of its light to masks is not believed
+    lost = (value * (w > 0)).sum(axis=2) < 0.5
+    safe = np.where(lost, 1.0, diagonal)
+    side = np.where(lost[:, :-1] | lost[:, 1:], 0.0, side)
+    flux, inverse = _tridiagonal(safe, side, np.where(lost, 0.0, right))
+    return flux, np.where(lost, np.inf, inverse), _Shape(pixel, value)
+
+
+def _tridiagonal(diagonal: Array, side: Array, right: Array) -> tuple[Array, Array]:
+    """Solve symmetric tridiagonal systems, one a row; return solution and inverse's diagonal."""
+    n = diagonal.shape[1]
+    down, up = diagonal.copy(), diagonal.copy()
+    b = right.copy()
+    for k in range(1, n):
+        factor = side[:, k - 1] / down[:, k - 1]
+        down[:, k] -= factor * side[:, k - 1]
+        b[:, k] -= factor * b[:, k - 1]
+    for k in range(n - 2, -1, -1):
+        up[:, k] -= side[:, k] ** 2 / up[:, k + 1]
+    solution = np.empty_like(b)
+    solution[:, -1] = b[:, -1] / down[:, -1]
+    for k in range(n - 2, -1, -1):
+        solution[:, k] = (b[:, k] - side[:, k] * solution[:, k + 1]) / down[:, k]
+    return solution, 1 / (down + up - diagonal)
+
+
+def _paint(light: Array, flux: Array, shape: _Shape) -> None:
+    """Add the modelled spectra to an image of a block."""
+    rows = np.broadcast_to(np.arange(light.shape[0])[:, None, None], shape.pixel.shape)
+    np.add.at(light, (rows, shape.pixel), flux[..., None] * shape.value)
+
+
+def _between(rest: Array, light: Array, weight: Array, traces: Traces) -> Array:
+    """Return the scattered light: what is left between the spectra, smoothed."""
+    far = light < 0.02 * np.maximum(gaussian_filter(light, (3, 8)), 1e-9) + 0.3
+    mask = ((weight > 0) & far).astype(float)
+    noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
+    value = np.clip(rest, -4 * noise, 4 * noise)
+    scale = (0.035 * rest.shape[0], 0.05 * rest.shape[1])
+    above = gaussian_filter(mask * value, scale, mode="nearest", truncate=3)
+    below = gaussian_filter(mask, scale, mode="nearest", truncate=3)
+    return above / np.maximum(below, 1e-6)

@@ -1,0 +1,168 @@
+"""Where the spectra lie: traces and cross-dispersion profile, measured on a continuum frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from snfpipe.reduce.formats import Frame
+from snfpipe.reduce.frames import BadInput
+from snfpipe.reduce.optics import SPAXELS, Optics
+
+Array = NDArray[np.float64]
+
+_SEGMENTS = 12  # pieces of a block in which centres are measured
+_DEGREE = 4
+_WING_RATIO = 2.2  # width of the profile's wings over that of its core
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The geometry of a frame.
+
+    Attributes
+    ----------
+    optics : Optics
+        The nominal layout.
+    coefficients : ndarray, shape (225, degree + 1)
+        Centre column as a polynomial in u, -1..1 over the rows of the block.
+    sigma, wing : float
+        Core width [pixels], and the part of the light in the wings.
+    """
+
+    optics: Optics
+    coefficients: Array
+    sigma: float
+    wing: float
+
+    def centres(self, block: int) -> Array:
+        """Return the centre columns of a block's spectra by row, shape (rows, spectra)."""
+        first, end = self.optics.rows(block)
+        powers = _powers(np.arange(end - first), end - first)
+        return powers @ self.coefficients[self.optics.block == block].T
+
+
+def profile(distance: Array, sigma: float, wing: float) -> Array:
+    """Return the part of a spectrum's light in a pixel at a distance from its centre."""
+    core = _pixel(distance, sigma)
+    return (1 - wing) * core + wing * _pixel(distance, _WING_RATIO * sigma)
+
+
+def find_traces(continuum: Frame, optics: Optics) -> Traces:
+    """Measure the traces of all spectra on a continuum frame.
+
+    Raises
+    ------
+    BadInput
+        The frame shows no spectra where they should be.
+    """
+    coefficients = np.zeros((SPAXELS, _DEGREE + 1))
+    for block in range(optics.blocks):
+        own = np.flatnonzero(optics.block == block)
+        coefficients[own] = _fit_block(continuum, optics, block, optics.column[own])
+    sigma, wing = _fit_profile(continuum, optics, coefficients)
+    return Traces(optics, coefficients, sigma, wing)
+
+
+def _pixel(distance: Array, sigma: float) -> Array:
+    """Return a Gaussian's integral over a pixel."""
+    scale = 1 / (np.sqrt(2) * sigma)
+    return 0.5 * (erf((distance + 0.5) * scale) - erf((distance - 0.5) * scale))
+
+
+def _powers(row: Array | NDArray[np.int64], rows: int) -> Array:
+    """Return Legendre polynomials of rows, shape (rows, degree + 1)."""
+    u = 2 * (np.asarray(row) + 0.5) / rows - 1
+    return np.polynomial.legendre.legvander(u, _DEGREE)
+
+
+def _fit_block(frame: Frame, optics: Optics, block: int, nominal: Array) -> Array:
+    """Measure centres in segments of a block and fit a polynomial to each spectrum."""
+    first, end = optics.rows(block)
+    cut = np.linspace(0, end - first, _SEGMENTS + 1).astype(int)
+    good = np.where(frame.variance < 1e29, frame.data, 0.0)[first:end]
+    strips = np.stack([np.median(good[a:b], axis=0) for a, b in zip(cut, cut[1:], strict=False)])
+    strips = strips - np.percentile(strips, 10, axis=1, keepdims=True)
+    reach = 0.38 * optics.nx / (-(-SPAXELS // optics.blocks))
+    centre = nominal + _common_shift(strips, nominal, optics)
+    centres = np.tile(centre, (_SEGMENTS, 1))
+    for _ in range(8):
+        centres, light = _centroids(strips, centres, optics.profile_sigma * 1.6, reach)
+    middle = (cut[:-1] + cut[1:] - 1) / 2
+    basis = _powers(middle, end - first)
+    # weights by light: where the lamp is faint, the neighbours in wavelength decide
+    level = np.median(light.max(axis=0))
+    if not level > 0:
+        raise BadInput(f"no spectra in block {block + 1} of the continuum")
+    weight = np.sqrt(np.clip(light / level, 0.01, 1.0))
+    found = np.empty((nominal.size, _DEGREE + 1))
+    for n in range(nominal.size):
+        w = weight[:, n, None]
+        found[n] = np.linalg.lstsq(basis * w, centres[:, n] * w[:, 0], rcond=None)[0]
+    off = np.abs(np.median(basis @ found.T, axis=0) - nominal)
+    if np.median(off) > 2.5:
+        raise BadInput(f"the spectra of block {block + 1} lie {np.median(off):.1f} pixels off")
+    return found
+
+
+def _common_shift(strips: Array, nominal: Array, optics: Optics) -> float:
+    """Return the shift of all spectra that collects most light."""
+    total = strips.sum(axis=0)
+    x = np.arange(total.size)
+    trials = np.arange(-2.5, 2.51, 0.25)
+    combs = profile(
+        x[None, :, None] - nominal[None, None, :] - trials[:, None, None], optics.profile_sigma, 0.0
+    ).sum(axis=2)
+    return float(trials[np.argmax(combs @ total)])
+
+
+def _centroids(strips: Array, centres: Array, sigma: float, reach: float) -> tuple[Array, Array]:
+    """Improve centres by centroids under a Gaussian weight; also return the light under it."""
+    nx = strips.shape[1]
+    half = int(np.ceil(reach))
+    offset = np.arange(-half, half + 1)
+    pixel = np.clip(np.rint(centres).astype(int)[..., None] + offset, 0, nx - 1)
+    distance = pixel - centres[..., None]
+    rows = np.arange(strips.shape[0])[:, None, None]
+    weight = np.exp(-0.5 * (distance / sigma) ** 2) * np.clip(strips[rows, pixel], 0, None)
+    light = weight.sum(axis=2)
+    # a Gaussian weight of 1.6 sigma moves a centroid only part of the way: step further
+    step = (weight * distance).sum(axis=2) / np.maximum(light, 1e-9)
+    return centres + 1.35 * np.clip(step, -0.5, 0.5), light
+
+
+def _fit_profile(frame: Frame, optics: Optics, coefficients: Array) -> tuple[float, float]:
+    """Fit core width and wings to the mean profile of all bright rows."""
+    edges = np.linspace(-6, 6, 121)
+    light = np.zeros(120)
+    weight = np.zeros(120)
+    offset = np.arange(-5, 6)
+    for block in range(optics.blocks):
+        first, end = optics.rows(block)
+        own = optics.block == block
+        centre = _powers(np.arange(end - first), end - first) @ coefficients[own].T
+        base = np.rint(centre).astype(int)
+        inside = (base > 6) & (base < optics.nx - 7)
+        pixel = np.clip(base[..., None] + offset, 0, optics.nx - 1)
+        rows = np.arange(first, end)[:, None, None]
+        value, noisy = frame.data[rows, pixel], frame.variance[rows, pixel] > 1e29
+        total = value[..., 3:8].sum(axis=2)
+        bright = inside & (total > np.percentile(total, 40)) & ~noisy.any(axis=2)
+        distance = (pixel - centre[..., None])[bright]
+        share = (value / np.maximum(total, 1)[..., None])[bright]
+        light += np.histogram(distance, edges, weights=share)[0]
+        weight += np.histogram(distance, edges)[0]
+    middle = (edges[1:] + edges[:-1]) / 2
+    use = weight > 50
+    mean = light[use] / weight[use]
+    from scipy.optimize import least_squares
+
+    def off(p: Array) -> Array:
+        return np.asarray(p[2] * profile(middle[use], p[0], p[1]) + p[3] - mean)
+
+    fit = least_squares(off, [optics.profile_sigma, 0.04, 1.0, 0.0],
+                        bounds=([0.3, 0.0, 0.5, -0.1], [5.0, 0.3, 1.5, 0.1]))  # fmt: skip
+    return float(fit.x[0]), float(fit.x[1])
