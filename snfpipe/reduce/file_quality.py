@@ -102,11 +102,10 @@ def _reduce(work: Work, options: Options) -> Result:
     darktime = float(header.get("DARKTIME", header.get("EXPTIME", 0.0)) or 0.0)
     if work.values.get("models", channel != "P"):
         stored = stored - _models(stored.shape, tables, darktime, options)
-    turned = stored.shape[1] // 2
     frame = Frame(
         _header(raw.header, channel, cards, work.values),
-        assemble((stored[:, :turned], stored[:, turned:]), channel),
-        assemble((variance[:, :turned], variance[:, turned:]), channel),
+        assemble(stored, channel).astype(np.float64),
+        assemble(variance, channel).astype(np.float64),
     )
     values |= _statistics(frame, saturated)
     values["dark_missing"] = float("DARKTIME" not in header)

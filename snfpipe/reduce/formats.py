@@ -225,9 +225,7 @@ def _three_d(hdus: fits.HDUList) -> Cube:
     wavelength = header["CRVAL3"] + header["CDELT3"] * (
         np.arange(bins) + 1 - header.get("CRPIX3", 1)
     )
-    return Cube(
-        header, wavelength, data.reshape(bins, -1).T, variance.reshape(bins, -1).T, lens
-    )
+    return Cube(header, wavelength, data.reshape(bins, -1).T, variance.reshape(bins, -1).T, lens)
 
 
 def write_cube3d(path: str, cube: Cube) -> None:

@@ -108,9 +108,8 @@ def _two_images(header: fits.Header, hdus: list[fits.ImageHDU]) -> RawFrame:
     return RawFrame(header, (left, right), (left_over, right_over), ((0, width), (0, width)))
 
 
-def assemble(parts: tuple[Image, Image], channel: str) -> Image:
-    """Put both amplifiers side by side; R frames are stored upside down."""
-    image = np.hstack(parts)
+def assemble(image: Image, channel: str) -> Image:
+    """Turn a stored image so that wavelength grows with the row: R frames are upside down."""
     return image[::-1, ::-1] if channel == "R" else image
 
 

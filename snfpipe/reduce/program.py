@@ -26,7 +26,7 @@ _ROLES = {
     "extract_star": (("cube",), "spectrum"),
 }
 
-O = TypeVar("O")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -49,12 +49,22 @@ class Work:
     outputs: Mapping[str, str]
 
 
-def make_options(kind: type[O], given: Mapping[str, Any]) -> O:
-    """Return a program's options, or end with usage where one is unknown."""
+class BadOption(Exception):
+    """An option that a program does not know, or a value that it cannot take."""
+
+
+def make_options(kind: type[T], given: Mapping[str, Any]) -> T:
+    """Return a program's options.
+
+    Raises
+    ------
+    BadOption
+        One is unknown.
+    """
     known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]  # a dataclass
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise SystemExit(_usage(f"unknown option {unknown[0]!r}; options: {', '.join(known)}"))
+        raise BadOption(f"unknown option {unknown[0]!r}; options: {', '.join(known)}")
     return kind(**given)
 
 
@@ -77,7 +87,10 @@ def run(program: str, words: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, KeyError, TypeError) as error:
         return _usage(f"the worklist cannot be read: {error}")
     module = importlib.import_module(f"snfpipe.reduce.{program}")
-    reducer: Callable[[Work], Result] = module.reducer(work["options"])
+    try:
+        reducer: Callable[[Work], Result] = module.reducer(work["options"])
+    except BadOption as error:
+        return _usage(str(error))
     failed = 0
     results = Path(told.results) if told.results else None
     for entry in work["items"]:

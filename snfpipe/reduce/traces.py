@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,8 @@ class Traces:
         """Return the centre columns of a block's spectra by row, shape (rows, spectra)."""
         first, end = self.optics.rows(block)
         powers = _powers(np.arange(end - first), end - first)
-        return powers @ self.coefficients[self.optics.block == block].T
+        centres: Array = powers @ self.coefficients[self.optics.block == block].T
+        return centres
 
 
 def profile(distance: Array, sigma: float, wing: float) -> Array:
@@ -76,7 +78,8 @@ def _pixel(distance: Array, sigma: float) -> Array:
 def _powers(row: Array | NDArray[np.int64], rows: int) -> Array:
     """Return Legendre polynomials of rows, shape (rows, degree + 1)."""
     u = 2 * (np.asarray(row) + 0.5) / rows - 1
-    return np.polynomial.legendre.legvander(u, _DEGREE)
+    basis: Array = np.polynomial.legendre.legvander(u, _DEGREE)
+    return basis
 
 
 def _fit_block(frame: Frame, optics: Optics, block: int, nominal: Array) -> Array:
@@ -84,7 +87,7 @@ def _fit_block(frame: Frame, optics: Optics, block: int, nominal: Array) -> Arra
     first, end = optics.rows(block)
     cut = np.linspace(0, end - first, _SEGMENTS + 1).astype(int)
     good = np.where(frame.variance < 1e29, frame.data, 0.0)[first:end]
-    strips = np.stack([np.median(good[a:b], axis=0) for a, b in zip(cut, cut[1:], strict=False)])
+    strips = np.stack([np.median(good[a:b], axis=0) for a, b in pairwise(cut)])
     strips = strips - np.percentile(strips, 10, axis=1, keepdims=True)
     reach = 0.38 * optics.nx / (-(-SPAXELS // optics.blocks))
     centre = nominal + _common_shift(strips, nominal, optics)

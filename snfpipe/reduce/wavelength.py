@@ -40,7 +40,8 @@ class Dispersion:
     def rows(self, wavelength: Array) -> Array:
         """Return rows of the block, shape (225, wavelengths)."""
         basis = _basis(wavelength, self.optics, self.coefficients.shape[1] - 1)
-        return _nominal_rows(wavelength, self.optics) + self.coefficients @ basis.T
+        rows: Array = _nominal_rows(wavelength, self.optics) + self.coefficients @ basis.T
+        return rows
 
 
 def _nominal_rows(wavelength: Array, optics: Optics) -> Array:
@@ -54,7 +55,10 @@ def _nominal_rows(wavelength: Array, optics: Optics) -> Array:
 def _basis(wavelength: Array, optics: Optics, degree: int) -> Array:
     """Return Legendre polynomials of wavelengths."""
     low, high = optics.grid[0], optics.grid[-1]
-    return np.polynomial.legendre.legvander(2 * (wavelength - low) / (high - low) - 1, degree)
+    basis: Array = np.polynomial.legendre.legvander(
+        2 * (wavelength - low) / (high - low) - 1, degree
+    )
+    return basis
 
 
 def fit_dispersion(
@@ -176,9 +180,7 @@ def _scatter(rest: Array, weight: Array, light: Array, slope: Array) -> float:
     return float(1.4826 * np.median(np.abs(offset - np.median(offset))))
 
 
-def rebin(
-    data: Array, variance: Array, dispersion: Dispersion, grid: Array
-) -> tuple[Array, Array]:
+def rebin(data: Array, variance: Array, dispersion: Dispersion, grid: Array) -> tuple[Array, Array]:
     """Rebin spectra of rows into bins of wavelength, keeping the number of electrons.
 
     Returns
