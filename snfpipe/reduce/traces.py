@@ -72,7 +72,8 @@ def find_traces(continuum: Frame, optics: Optics) -> Traces:
 def _pixel(distance: Array, sigma: float) -> Array:
     """Return a Gaussian's integral over a pixel."""
     scale = 1 / (np.sqrt(2) * sigma)
-    return 0.5 * (erf((distance + 0.5) * scale) - erf((distance - 0.5) * scale))
+    part: Array = 0.5 * (erf((distance + 0.5) * scale) - erf((distance - 0.5) * scale))
+    return part
 
 
 def _powers(row: Array | NDArray[np.int64], rows: int) -> Array:

@@ -49,7 +49,8 @@ def _nominal_rows(wavelength: Array, optics: Optics) -> Array:
     start = np.array([optics.rows(b)[0] - b * optics.ny / optics.blocks
                       for b in range(optics.blocks)])  # fmt: skip
     row = (wavelength - optics.first_wavelength) / optics.dispersion + optics.margin
-    return row[None, :] - start[optics.block][:, None]
+    rows: Array = row[None, :] - start[optics.block][:, None]
+    return rows
 
 
 def _basis(wavelength: Array, optics: Optics, degree: int) -> Array:
