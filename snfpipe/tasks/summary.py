@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from snfpipe.audit.products import audit_products
 from snfpipe.config import Project
 from snfpipe.db.models import Job, Process, Production, Run
 from snfpipe.db.session import open_database
@@ -64,7 +65,7 @@ def summarize(project: Project) -> Summary:
     with database.read() as session:
         nights, targets, raw = _observed(session, project)
         cubes, spectra = (_made(session, project, kind) for kind in (_CUBE, _SPECTRUM))
-        verdict = _audit(session, project)
+    verdict = audit_products(project, database).verdict
     database.close()
     return Summary(
         version=project.version.label,
@@ -126,6 +127,7 @@ def _places(project: Project, found: Status) -> dict[str, str]:
         "job scripts and logs": str(project.site.jobs),
         "units and states": "snf status",
         "a unit's case": "snf why STEP:UNIT",
+        "missing, unexpected, wrong": "snf audit",
     }
     if found.failing:
         places["try failed units again"] = "snf retry UNIT"

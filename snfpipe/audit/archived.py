@@ -1,0 +1,141 @@
+"""The archive's folders against the rows: files that are missing, strange, or not as registered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from snfpipe import archive
+from snfpipe.audit import files
+from snfpipe.audit.findings import Finding, Kind
+from snfpipe.config import Project
+from snfpipe.db import store
+from snfpipe.db.models import File, Job, Owed, Process
+from snfpipe.db.session import Database
+from snfpipe.errors import BadName
+from snfpipe.names import Night, ProductName, VersionName
+from snfpipe.states import IN_HAND
+
+AUDIT = "products"
+
+#: Called with every file that is looked at.
+Watch = Callable[[str], None]
+
+_NIGHTS_AT_ONCE = 100
+
+
+class _Row(NamedTuple):
+    """A file's row."""
+
+    path: str
+    size: int
+    checksum: str
+    id_process: str
+    state: str
+
+
+def audit_archive(
+    project: Project,
+    database: Database,
+    nights: Iterable[str],
+    *,
+    verify: bool = False,
+    watch: Watch | None = None,
+) -> tuple[set[str], list[Finding]]:
+    """Hold the archive's folders of some nights against the rows.
+
+    The production may go on meanwhile: what looks wrong is looked at again, with fresh rows.
+
+    Parameters
+    ----------
+    project, database : Project, Database
+        What is produced, and its rows.
+    nights : iterable of str
+        Whose folders, of the configured version.
+    verify : bool
+        Read every file: checksum, structure of FITS files.
+    watch : callable, optional
+        Told of every file that is looked at.
+
+    Returns
+    -------
+    tuple
+        The process ids whose files are not all right, and the findings.
+    """
+    version = VersionName(project.version.label, project.number).dashed
+    place = project.site.archive
+    lost: set[str] = set()
+    findings = []
+    for part in store.chunks(nights, _NIGHTS_AT_ONCE):
+        folders = [f"Prod/{version}/{Night.parse(night).folder}" for night in part]
+        rows = _rows(database, part, folders)
+        sizes = dict(archive.sizes(place, folders))
+        doubtful = [path for path, row in rows.items() if sizes.get(path) != row.size]
+        strange = sizes.keys() - rows.keys()
+        if doubtful or strange:
+            rows = _rows(database, part, folders)
+            strange -= rows.keys()
+        for path in rows if verify else doubtful:
+            if watch:
+                watch(path)
+            if path not in rows:
+                continue
+            row = rows[path]
+            what = files.trouble(place / path, row.size, row.checksum, verify=verify)
+            if what:
+                lost.add(row.id_process)
+                findings.append(_file_finding(row, what))
+        findings += [
+            Finding(AUDIT, Kind.UNEXPECTED, os.path.basename(path), path,
+                    "in the archive, and no row knows of it", "`srb_cleanup` sets it aside")
+            for path in sorted(_not_in_hand(database, strange))
+        ]  # fmt: skip
+    return lost, findings
+
+
+def _rows(database: Database, nights: Sequence[str], folders: Sequence[str]) -> dict[str, _Row]:
+    """Return path -> row of the files that should be in some folders."""
+    query = (
+        sa.select(File.path, File.size, File.checksum, File.id_process, Process.state)
+        .join(Process, Process.id_process == File.id_process)
+        .where(File.area == "archive", File.night.in_(nights))
+        .order_by(File.path)
+    )
+    wanted = set(folders)
+    with database.read() as session:
+        rows = (_Row(*row) for row in session.execute(query))
+        return {row.path: row for row in rows if os.path.dirname(row.path) in wanted}
+
+
+def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
+    """Return those of `paths` that no attempt on its way may be registering just now."""
+    ids = {}
+    for path in paths:
+        try:
+            name = ProductName.parse(os.path.basename(path).split(".", 1)[0] + ".fits")
+        except BadName:
+            continue
+        ids[name.id_process] = path
+    on_their_way: set[str] = set()
+    with database.read() as session:
+        for part in store.chunks(sorted(ids)):
+            query = (
+                sa.select(Owed.id_process)
+                .join(Job, Job.id == Owed.job_id)
+                .where(Owed.id_process.in_(part), Job.state.in_([str(it) for it in IN_HAND]))
+            )
+            on_their_way.update(session.scalars(query))
+    return {path for path in paths if path not in {ids[ident] for ident in on_their_way}}
+
+
+def _file_finding(row: _Row, what: str) -> Finding:
+    """Return the finding of a registered file that is not as its row says."""
+    kind = Kind.MISSING if what.startswith(files.ABSENT) else Kind.WRONG
+    return Finding(
+        AUDIT, kind, os.path.basename(row.path), row.path,
+        f"{'' if row.state == 'live' else row.state + ', '}in the database; its file is {what}",
+        "`srb_cleanup` plans the repair",
+    )  # fmt: skip
