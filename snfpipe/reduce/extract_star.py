@@ -7,7 +7,7 @@ the shape so known, each slice is solved for the source's flux and the sky.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,6 @@ from snfpipe.reduce.refraction import Air
 
 Array = NDArray[np.float64]
 
-#: Channel -> range that is extracted [Angstrom]; the ends of R hold no light to speak of.
-_RANGES = {"R": (5100.0, 9700.0)}
-
 _ALPHA = Prior(2.2, 0.7)  # spaxels: seeing of 1.1 +- 0.3 arcsec
 _CENTRED = 4.0  # spaxels from the middle of the array
 
@@ -64,6 +61,8 @@ class Options:
         How well the quick look knows the source's place, spaxels.
     flag_sigma : float
         How far from what was known a value lies that is flagged, in these units.
+    truncate_r : pair of float
+        The range of R cubes that is extracted [Angstrom]; their ends hold no light to speak of.
     """
 
     psf: str = "gaussian-moffat"
@@ -72,6 +71,7 @@ class Options:
     parang_sigma: float = 5.0
     position_sigma: float = 1.0
     flag_sigma: float = 3.0
+    truncate_r: Sequence[float] = (5100.0, 9700.0)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def extract_star(
     BadInput
         No slice shows a source.
     """
-    cube = _truncated(cube)
+    cube = _truncated(cube, options)
     known = {
         name: values[name] if values.get(name) is not None else cube.header.get(card)
         for name, card in _CARDS.items()
@@ -179,9 +179,10 @@ def extract_star(
 _CARDS = {"airmass": "AIRMASS", "parang": "PARANG", "pressure": "PRESSURE", "temperature": "TEMP"}
 
 
-def _truncated(cube: Cube) -> Cube:
+def _truncated(cube: Cube, options: Options) -> Cube:
     """Return the range of a cube that is extracted."""
-    low, high = _RANGES.get(str(cube.header.get("CHANNEL", "")).strip(), (0.0, np.inf))
+    is_red = str(cube.header.get("CHANNEL", "")).strip() == "R"
+    low, high = options.truncate_r if is_red else (0.0, np.inf)
     use = (cube.wavelength >= low) & (cube.wavelength <= high)
     if use.sum() < METASLICES:
         raise BadInput(f"the cube has {use.sum()} slices to extract, {METASLICES} are needed")
