@@ -128,15 +128,11 @@ def test_a_full_disk_fails_the_unit_with_its_reason_and_registers_nothing_half(t
     project = make_project(tmp_path / "project", NIGHTS)
     archive = project.root / "work" / "archive"
     archive.mkdir(parents=True)
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", archive], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", archive], check=True)
     try:
         told = project.doit(exit_code=1)
         assert "No space left" in told or "no space left" in told
-        for path, size in project.query(
-            "SELECT path, size FROM file WHERE area = 'archive'"
-        ):
+        for path, size in project.query("SELECT path, size FROM file WHERE area = 'archive'"):
             assert (archive / path).stat().st_size == size
         registered = {path for (path,) in project.query(
             "SELECT path FROM file WHERE area = 'archive'")}  # fmt: skip
@@ -157,10 +153,12 @@ def test_a_full_disk_fails_the_unit_with_its_reason_and_registers_nothing_half(t
         ("lists/sample_nights.list", "06_334\n06_336\n06_334\n", ["sample_nights.list:3", "1"]),
         ("lists/sample_nights.list", "../../x; rm -rf $HOME #\n", ["sample_nights.list:1"]),
         ("lists/sample_nights.list", "06_400\n", ["sample_nights.list:1"]),
-        ("configs/production.toml", 'version = "SNF-09-09"\nproduction = "sample"\nsite = "local"\n',
+        ("configs/production.toml",
+         'version = "SNF-09-09"\nproduction = "sample"\nsite = "local"\n',
          ["SNF-09-09", "SNF-02-03", "production.toml"]),
         ("configs/production.toml", 'version = \n', ["production.toml:1"]),
-        ("configs/production.toml", 'version = "SNF-02-03"\nproduction = "sampel"\nsite = "local"\n',
+        ("configs/production.toml",
+         'version = "SNF-02-03"\nproduction = "sampel"\nsite = "local"\n',
          ["sampel", "sample"]),
     ],
 )  # fmt: skip

@@ -40,7 +40,7 @@ def settle_and_check(project: Project, nights: list[str]) -> None:
     assert project.query(
         "SELECT name, count(*) FROM file WHERE area = 'archive' GROUP BY name HAVING count(*) > 1"
     ) == []  # fmt: skip
-    for (folder, name, manifest) in project.query("SELECT folder, name, manifest FROM job"):
+    for folder, name, manifest in project.query("SELECT folder, name, manifest FROM job"):
         found = list(project.root.glob(f"work/jobs/*/{folder}/{name}.manifest"))
         assert len(found) == 1
         assert found[0].read_text() == manifest
@@ -49,9 +49,7 @@ def settle_and_check(project: Project, nights: list[str]) -> None:
     project.run("snf", "audit", "--verify")
 
 
-def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(
-    tmp_path, request
-):
+def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(tmp_path, request):
     """Half of the kills at random moments, half at named points of every stage."""
     count = 30 if request.config.getoption("--soak") else 14
     nights = [f"06_{day}" for day in range(300, 300 + count)]

@@ -81,7 +81,9 @@ def test_a_code_is_read_as_it_is_written() -> None:
         assert fclass.parse(fclass.code(*pair)) == pair
 
 
-@pytest.mark.parametrize("text", ["", "38_100", "038100", "038_1000", "038_1 0", "038_\u0661\u0660\u0660"])
+@pytest.mark.parametrize(
+    "text", ["", "38_100", "038100", "038_1000", "038_1 0", "038_\u0661\u0660\u0660"]
+)
 def test_a_malformed_code_is_refused(text: str) -> None:
     with pytest.raises(BadName, match="no file class"):
         fclass.parse(text)
