@@ -7,9 +7,9 @@ version, production, site.  Everything relative is relative to the project's fol
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +178,7 @@ def load_project(root: Path | None = None) -> Project:
     name = version.name if outver is None else names.VersionName.outver(version.label, outver)
     productions: dict[str, str] = {}
     steps = []
+    units = cache(read_list)  # many steps share a list
     for number, entry in enumerate(content["steps"]):
         where = Place(str(path), field=f"steps.{number} ({entry['key']})")
         plan = load_plan(root, entry["plan"], where)
@@ -190,7 +191,7 @@ def load_project(root: Path | None = None) -> Project:
                 hint="give each step its own key, and each plan its own prefix",
                 place=where,
             )
-        steps.append(_resolve(root, entry, plan, production, productions, version, where))
+        steps.append(_resolve(root, entry, plan, production, productions, version, units, where))
         productions[entry["key"]] = production
     return Project(
         root=root,
@@ -221,6 +222,7 @@ def _resolve(
     production: str,
     earlier: Mapping[str, str],
     version: Version,
+    read: Callable[[Path, str], tuple[str, ...]],
     place: Place,
 ) -> Step:
     """Turn a step of a production file into a Step."""
@@ -259,7 +261,7 @@ def _resolve(
         prefix=entry["prefix"],
         production=production,
         list_path=list_path,
-        units=read_list(list_path, entry["unit"]),
+        units=read(list_path, entry["unit"]),
         validate=entry.get("validate", "none"),
         minimum_status=entry.get("minimum_status", 1),
         inputs=inputs,

@@ -3,8 +3,3 @@
 :mod:`scan` says what is new, :mod:`frames` reads one frame, :mod:`logs` the observing log and the
 target list, :mod:`fill` writes a night's rows, :mod:`refresh` does it all.
 """
-
-from snfpipe.arrival.fill import NightReport
-from snfpipe.arrival.refresh import pending, refresh
-
-__all__ = ["NightReport", "pending", "refresh"]

@@ -12,16 +12,10 @@ from snfpipe.arrival.frames import BadFits, read_frame
 from snfpipe.arrival.logs import Log, read_obslog, read_targets
 from snfpipe.arrival.scan import Found, changed_files, nights_on_disk
 from snfpipe.config import Project
+from snfpipe.db.quick import quick_look
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName
 from snfpipe.names import Night, RawName
-
-
-def pending(project: Project, database: Database) -> list[Night]:
-    """Return the nights on disk that hold something the database does not know; reads no file."""
-    raw = project.site.raw
-    with database.read() as session:
-        return sorted(changed_files(session, raw, nights_on_disk(raw)))
 
 
 def refresh(
@@ -47,8 +41,8 @@ def refresh(
     """
     raw = project.site.raw
     wanted = list(nights) or nights_on_disk(raw)
-    with database.read() as session:
-        changed = changed_files(session, raw, wanted)
+    with quick_look(project.site.database_url, project.root) as ask:
+        changed = changed_files(ask, raw, wanted)
     targets = read_targets(raw / "targets.csv") if changed else Log()
     for night, found in sorted(changed.items()):
         files = _read(raw, night, found, targets)

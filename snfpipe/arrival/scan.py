@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
-from snfpipe.db.models import BadFrame, File
+from snfpipe.config import Project
+from snfpipe.db.quick import REVISION, Ask, quick_look, revision
 from snfpipe.errors import BadName
 from snfpipe.names import Night
 
+_KNOWN = (
+    "SELECT path, size, mtime_ns FROM file WHERE area = 'raw' "
+    "UNION ALL SELECT path, size, mtime_ns FROM bad_frame"
+)
 _PART = {2: re.compile("[0-9]{2}"), 3: re.compile("[0-9]{3}")}
 
 
@@ -39,28 +41,35 @@ def nights_on_disk(raw: Path) -> list[Night]:
     return sorted(nights)
 
 
-def files_of(raw: Path, night: Night) -> Iterator[Found]:
-    """Yield the FITS files of a night's folder, by name."""
-    with os.scandir(raw / night.folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name.endswith(".fits") and entry.is_file():
-                found = entry.stat()
-                yield Found(f"{night.folder}/{entry.name}", found.st_size, found.st_mtime_ns)
+def anything_new(project: Project) -> bool:
+    """Tell whether :func:`snfpipe.arrival.refresh.refresh` has anything to do; reads no file.
+
+    A database that is missing, does not answer or has another schema counts as such: whoever
+    opens it says what is wrong.
+    """
+    raw = project.site.raw
+    try:
+        with quick_look(project.site.database_url, project.root) as ask:
+            return revision(ask) != REVISION or bool(changed_files(ask, raw, nights_on_disk(raw)))
+    except Exception:  # those of two drivers, which share no base
+        return True
 
 
-def changed_files(session: Session, raw: Path, nights: Iterable[Night]) -> dict[Night, list[Found]]:
+def changed_files(ask: Ask, raw: Path, nights: Iterable[Night]) -> dict[Night, list[Found]]:
     """Return the files the database does not know as they are, by night."""
-    known: dict[str, tuple[int, int | None]] = {}
-    for table, condition in ((File, File.area == "raw"), (BadFrame, sa.true())):
-        query = sa.select(table.path, table.size, table.mtime_ns).where(condition)
-        for path, size, mtime_ns in session.execute(query):
-            known[path] = (size, mtime_ns)
+    known = {path: (size, mtime_ns) for path, size, mtime_ns in ask(_KNOWN)}
     changed: dict[Night, list[Found]] = {}
     for night in nights:
-        for found in files_of(raw, night):
-            if known.get(found.path) != (found.size, found.mtime_ns):
-                changed.setdefault(night, []).append(found)
-    return changed
+        folder = night.folder
+        with os.scandir(raw / folder) as entries:
+            for entry in entries:
+                if not entry.name.endswith(".fits"):
+                    continue
+                path, state = f"{folder}/{entry.name}", entry.stat()
+                seen = (state.st_size, state.st_mtime_ns)
+                if known.get(path) != seen and entry.is_file():
+                    changed.setdefault(night, []).append(Found(path, *seen))
+    return {night: sorted(found, key=lambda one: one.path) for night, found in changed.items()}
 
 
 def _folders(folder: Path, digits: int) -> list[str]:

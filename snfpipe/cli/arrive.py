@@ -29,7 +29,7 @@ def arrive(nights: tuple[str, ...], dry_run: bool, verbose: bool, as_json: bool)
       snf arrive 06_334 06_336
     """
     wanted = [Night.parse(night) for night in nights]
-    from snfpipe.arrival import refresh
+    from snfpipe.arrival.refresh import refresh
     from snfpipe.db.session import open_database
 
     project = load_project()

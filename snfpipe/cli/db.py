@@ -40,7 +40,7 @@ def current() -> None:
     Example:
       snf db current
     """
-    from snfpipe.db.models import REVISION
+    from snfpipe.db.quick import REVISION
     from snfpipe.db.session import connect, current_revision
 
     project = load_project()

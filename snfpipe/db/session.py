@@ -20,7 +20,8 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.orm import Session
 
 from snfpipe.db import stamps
-from snfpipe.db.models import REVISION, Base
+from snfpipe.db.models import Base
+from snfpipe.db.quick import REVISION
 from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import snfpipe
 from snfpipe.config import Project, Step
+from snfpipe.db.quick import shown_place
 from snfpipe.tasks.graph import Graph, Unit, build_graph
-from snfpipe.tasks.look import Look, look, shown_place
+from snfpipe.tasks.look import Look, look
 from snfpipe.tasks.record import stamp_of
 from snfpipe.tasks.standing import Act, Standing, judge, needs_digest
 
@@ -125,7 +126,8 @@ class _Memory:
 
     def __init__(self, project: Project, seen: Look) -> None:
         self.path = memory_path(project)
-        self.key = [_FORMAT, seen.revision, shown_place(project), _plans_code()]
+        place = shown_place(project.site.database_url, project.root)
+        self.key = [_FORMAT, seen.revision, place, _plans_code()]
         self.seen = seen
         self.steps = {step.production: _identity(step) for step in project.steps}
         self.content: dict[str, Any] = {"stamps": {}, "nights_of": {}, "steps": {}}

@@ -1,21 +1,15 @@
 """One quick look at the database: job rows, change stamps, nights of targets.
 
-It is taken at every start of doit, over thousands of units, so it asks the driver directly:
-loading SQLAlchemy would take longer than everything else that is done where nothing is to do.
+It is taken at every start of doit, over thousands of units, and so by a quick look.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from snfpipe.config import Project
-
-Ask = Callable[[str], list[tuple[Any, ...]]]
-
+from snfpipe.db.quick import Ask, quick_look, revision
 
 _JOBS = (
     "SELECT unit, name, folder, state, reason, inputs_digest, manifest_sha, attempts "
@@ -57,7 +51,7 @@ def look(project: Project) -> Look:
         The database does not answer, or is none of ours.
     """
     try:
-        with _connected(project) as ask:
+        with quick_look(project.site.database_url, project.root) as ask:
             return _look(project, ask)
     except Exception:
         # the proper way in names what is wrong; where it finds nothing, the trouble stands
@@ -69,7 +63,7 @@ def look(project: Project) -> Look:
 
 def _look(project: Project, ask: Ask) -> Look:
     """Ask; stamps before jobs, so that a change in between is seen again next time."""
-    ((revision,),) = ask("SELECT version_num FROM alembic_version")
+    schema = revision(ask)
     stamps: dict[str, int] = dict(ask("SELECT night, seq FROM change_stamp"))
     wanted = {step.production for step in project.steps}
     ids = {ident: name for ident, name in ask("SELECT id, name FROM production") if name in wanted}
@@ -85,7 +79,7 @@ def _look(project: Project, ask: Ask) -> Look:
                 "JOIN target ON target.id = run.target_id ORDER BY 1, 2"
             )
         )
-    return Look(revision, jobs, stamps, nights_of)
+    return Look(schema, jobs, stamps, nights_of)
 
 
 def _group(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -94,41 +88,3 @@ def _group(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for target, night in rows:
         groups.setdefault(target, []).append(night)
     return groups
-
-
-@contextmanager
-def _connected(project: Project) -> Iterator[Ask]:
-    """Give a function that answers a query, within one reading transaction."""
-    url = project.site.database_url
-    connection: Any
-    if url.startswith("sqlite"):
-        import sqlite3
-
-        path = project.root / url.partition("///")[2].partition("?")[0]
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=60)
-    else:
-        import psycopg2
-
-        connection = psycopg2.connect(re.sub(r"^postgresql\+\w+", "postgresql", url))
-        connection.set_session(readonly=True)
-    try:
-        cursor = connection.cursor()
-        if url.startswith("sqlite"):
-            cursor.execute("BEGIN")
-
-        def ask(query: str) -> list[tuple[Any, ...]]:
-            cursor.execute(query)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
-
-        yield ask
-    finally:
-        connection.close()
-
-
-def shown_place(project: Project) -> str:
-    """Return which database a look was taken at, without user or password."""
-    url = project.site.database_url
-    if url.startswith("sqlite"):
-        return os.path.join(project.root, url.partition("///")[2].partition("?")[0])
-    return re.sub(r"//[^/@]*@", "//", url)

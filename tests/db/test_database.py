@@ -15,7 +15,6 @@ from alembic.script import ScriptDirectory
 from snfpipe.db import session as db_session
 from snfpipe.db import store, upgrade
 from snfpipe.db.models import (
-    REVISION,
     Base,
     ChangeStamp,
     Exposure,
@@ -25,6 +24,7 @@ from snfpipe.db.models import (
     Run,
     Target,
 )
+from snfpipe.db.quick import REVISION
 from snfpipe.db.session import Database, open_database
 from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, UsageError
 
