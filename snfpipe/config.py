@@ -7,17 +7,19 @@ version, production, site.  Everything relative is relative to the project's fol
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from snfpipe import names
-from snfpipe.errors import ConfigError, NotFound, Place, shown
+from snfpipe.errors import BadName, ConfigError, NotFound, shown
 from snfpipe.lists import read_list
-from snfpipe.tomlfile import read_toml
-from snfpipe.versions import Program, Version, load_version
+from snfpipe.names import VersionName
+from snfpipe.textfile import Where
+from snfpipe.tomlfile import Key, read_toml
+from snfpipe.versions import Program, Version, check_label, load_version
 
 SWITCH = Path("configs") / "production.toml"
 
@@ -168,44 +170,35 @@ def load_project(root: Path | None = None) -> Project:
         Something in a configuration, version or list file; names file, line and key.
     """
     root = find_root(root)
-    switch = read_toml(root, root / SWITCH, "switch")
-    place = Place(str(root / SWITCH))
-    version = load_version(root, switch["version"], asked_by=place)
-    site = _load_site(root, switch["site"], version, place)
-    path = _named_file(root, "productions", switch["production"], place)
+    switch, at = read_switch(root), Key(root / SWITCH)
+    version = load_version(root, switch["version"], asked_by=at / "version")
+    site = _load_site(root, switch["site"], version, at / "site")
+    key = switch["production"]
+    path = _named_file(root, "productions", key, at / "production")
     content = read_toml(root, path, "production")
-    outver = content.get("outver")
-    name = version.name if outver is None else names.VersionName.outver(version.label, outver)
-    productions: dict[str, str] = {}
-    steps = []
-    units = cache(read_list)  # many steps share a list
-    for number, entry in enumerate(content["steps"]):
-        where = Place(str(path), field=f"steps.{number} ({entry['key']})")
-        plan = load_plan(root, entry["plan"], where)
-        production = names.production_name(
-            content["meta_prefix"], name, entry["prefix"], plan.letter
-        )
-        if entry["key"] in productions or production in productions.values():
-            raise ConfigError(
-                f"step {entry['key']} ({production}) occurs twice",
-                hint="give each step its own key, and each plan its own prefix",
-                place=where,
-            )
-        steps.append(_resolve(root, entry, plan, production, productions, version, units, where))
-        productions[entry["key"]] = production
+    made = _made_by(root, path, content, version.name)
+    lists: _Lists = {}  # many steps share a list
     return Project(
         root=root,
         version=version,
-        production_key=switch["production"],
+        production_key=key,
         title=content["title"],
         meta_prefix=content["meta_prefix"],
-        outver=outver,
+        outver=content.get("outver"),
         site=site,
-        steps=tuple(steps),
+        steps=tuple(
+            _resolve(root, Key(path) / "steps" / number, entry, made, version, lists)
+            for number, entry in enumerate(content["steps"])
+        ),
     )
 
 
-def load_plan(root: Path, name: str, asked_by: Place | None = None) -> Plan:
+def read_switch(root: Path) -> dict[str, str]:
+    """Return what ``configs/production.toml`` says: version, production, site."""
+    return read_toml(root, root / SWITCH, "switch")
+
+
+def load_plan(root: Path, name: str, asked_by: Where | None = None) -> Plan:
     """Read ``configs/plans/<name>.toml``."""
     path = _named_file(root, "plans", name, asked_by)
     content = read_toml(root, path, "plan")
@@ -215,43 +208,73 @@ def load_plan(root: Path, name: str, asked_by: Place | None = None) -> Plan:
     )  # fmt: skip
 
 
+_Lists = dict[tuple[Path, str], tuple[str, ...]]
+
+
+class _Made(NamedTuple):
+    """What a step of a production file is: its plan, and the name of its production."""
+
+    plan: Plan
+    production: str
+
+
+def _made_by(
+    root: Path, path: Path, content: Mapping[str, Any], version: VersionName
+) -> dict[str, _Made]:
+    """Return the steps of a production file by key, in order, as a version makes them."""
+    outver = content.get("outver")
+    name = version if outver is None else VersionName.outver(version.label, outver)
+    made: dict[str, _Made] = {}
+    for number, entry in enumerate(content["steps"]):
+        at = Key(path) / "steps" / number
+        plan = load_plan(root, entry["plan"], at / "plan")
+        production = names.production_name(
+            content["meta_prefix"], name, entry["prefix"], plan.letter
+        )
+        if entry["key"] in made or production in {other.production for other in made.values()}:
+            raise ConfigError(
+                f"step {entry['key']} ({production}) occurs twice",
+                hint="give each step its own key, and each use of a plan its own prefix",
+                place=(at / "key")(),
+            )
+        made[entry["key"]] = _Made(plan, production)
+    return made
+
+
 def _resolve(
     root: Path,
+    at: Key,
     entry: Mapping[str, Any],
-    plan: Plan,
-    production: str,
-    earlier: Mapping[str, str],
+    made: Mapping[str, _Made],
     version: Version,
-    read: Callable[[Path, str], tuple[str, ...]],
-    place: Place,
+    lists: _Lists,
 ) -> Step:
     """Turn a step of a production file into a Step."""
+    plan, production = made[entry["key"]]
     if entry["unit"] not in plan.units:
         raise ConfigError(
             f"plan {plan.name} does not work on units of kind {entry['unit']}",
             hint=f"it works on: {', '.join(plan.units)}",
-            place=place,
+            place=(at / "unit")(),
         )
     if plan.name not in version.programs:
         raise ConfigError(
             f"version {version.label} has no program for plan {plan.name}",
             hint=f"add [programs.{plan.name}] to {version.path}",
-            place=place,
+            place=(at / "plan")(),
         )
-    overrides = (version.options.get(plan.name, {}), entry.get("options", {}))
-    for given in overrides:
-        for key in given:
-            if key not in plan.options:
-                raise ConfigError(
-                    f"plan {plan.name} has no option {shown(key)}",
-                    hint=f"its options: {', '.join(plan.options)}",
-                    place=place,
-                )
+    of_version, of_step = version.options.get(plan.name, {}), entry.get("options", {})
+    _check_options(plan, of_version, Key(version.path) / "options" / plan.name)
+    _check_options(plan, of_step, at / "options")
+    before = list(made)[: list(made).index(entry["key"])]
+    step_of = {made[key].production: key for key in before}
     inputs = {
-        role: _productions(words, earlier, place) for role, words in entry.get("inputs", {}).items()
+        role: _inputs(root, words, made, before, version, at / "inputs" / role)
+        for role, words in entry.get("inputs", {}).items()
     }
-    here = {value: key for key, value in earlier.items()}
-    list_path = root / entry["list"]
+    listed = (root / entry["list"], entry["unit"])
+    if listed not in lists:
+        lists[listed] = read_list(*listed, at / "list")
     return Step(
         key=entry["key"],
         plan=plan.name,
@@ -260,41 +283,94 @@ def _resolve(
         unit_kind=entry["unit"],
         prefix=entry["prefix"],
         production=production,
-        list_path=list_path,
-        units=read(list_path, entry["unit"]),
+        list_path=listed[0],
+        units=lists[listed],
         validate=entry.get("validate", "none"),
         minimum_status=entry.get("minimum_status", 1),
         inputs=inputs,
         input_steps={
-            role: tuple(here[name] for name in found if name in here)
+            role: tuple(step_of[name] for name in found if name in step_of)
             for role, found in inputs.items()
         },
-        options={**plan.options, **overrides[0], **overrides[1]},
+        options={**plan.options, **of_version, **of_step},
         resources=Resources(**{**plan.resources, **entry.get("resources", {})}),
         program=version.programs[plan.name],
         environment=version.environment,
     )
 
 
-def _productions(words: list[str], earlier: Mapping[str, str], place: Place) -> tuple[str, ...]:
-    """Return production names for the words of an input: a step's key, or a production's name."""
+def _check_options(plan: Plan, given: Mapping[str, Any], at: Key) -> None:
+    """Refuse options that a plan does not have, or values of another kind than its own."""
+    for key, value in given.items():
+        if key not in plan.options:
+            raise ConfigError(
+                f"plan {plan.name} has no option {shown(key)}",
+                hint=f"its options: {', '.join(plan.options) or 'none'}",
+                place=(at / key)(),
+            )
+        usual = plan.options[key]
+        if type(value) is not type(usual) and not (type(usual) is float and type(value) is int):
+            raise ConfigError(
+                f"found {shown(value)}",
+                hint=f"expected a value like {usual!r}, which configs/plans/{plan.name}.toml has",
+                place=(at / key)(),
+            )
+
+
+def _inputs(
+    root: Path,
+    words: Sequence[str | Mapping[str, str]],
+    made: Mapping[str, _Made],
+    before: Sequence[str],
+    version: Version,
+    at: Key,
+) -> tuple[str, ...]:
+    """Return the names of the productions that an input reads, each once, the best first."""
+    above = {made[key].production for key in before}
+    not_above = {step.production for step in made.values()} - above
+    steps_above = f"steps above: {', '.join(before) or 'none'}"
     found = []
     for word in words:
-        if word in earlier:
-            found.append(earlier[word])
-        elif "-" in word:
-            found.append(word)
+        if isinstance(word, Mapping):
+            name = _of_another(root, word, version, at)
+        elif word in made:
+            name = made[word].production
         else:
-            known = ", ".join(earlier) or "none yet"
+            try:
+                name = names.check_production(word)
+            except BadName as error:
+                raise ConfigError(
+                    f"input {shown(word)} is no step above this one, nor a production's name",
+                    hint=f"{steps_above}; a production is named like SNF-0202-SAMPLEe",
+                    place=at(),
+                ) from error
+        if name in not_above:
             raise ConfigError(
-                f"input {shown(word)} is no step above this one, nor the name of a production",
-                hint=f"steps above: {known}; a production is named like SNF-0202-SAMPLEe",
-                place=place,
+                f"input {shown(word)} is {name}, which no step above this one makes",
+                hint=steps_above,
+                place=at(),
             )
-    return tuple(found)
+        found.append(name)
+    return tuple(dict.fromkeys(found))
 
 
-def _load_site(root: Path, name: str, version: Version, asked_by: Place) -> Site:
+def _of_another(root: Path, word: Mapping[str, str], version: Version, at: Key) -> str:
+    """Return the production of a step in another version, or of another production file."""
+    label = word.get("version", version.label)
+    key = word.get("production", read_switch(root)["production"])
+    path = _named_file(root, "productions", key, at)
+    content = read_toml(root, path, "production")
+    made = _made_by(root, path, content, check_label(root, label, at))
+    if word["step"] not in made:
+        raise ConfigError(
+            f"production {key} has no step {shown(word['step'])}",
+            hint=f"its steps: {', '.join(made)}",
+            place=at(),
+        )
+    return made[word["step"]].production
+
+
+def _load_site(root: Path, name: str, version: Version, asked_by: Where) -> Site:
     """Read ``configs/sites/<name>.toml``."""
     path = _named_file(root, "sites", name, asked_by)
     content = read_toml(root, path, "site")
@@ -312,13 +388,13 @@ def _load_site(root: Path, name: str, version: Version, asked_by: Place) -> Site
     )
 
 
-def _named_file(root: Path, folder: str, name: str, asked_by: Place | None) -> Path:
+def _named_file(root: Path, folder: str, name: str, asked_by: Where | None) -> Path:
     """Return ``configs/<folder>/<name>.toml`` or list the names there are."""
     known = sorted(path.stem for path in (root / "configs" / folder).glob("*.toml"))
     if name not in known:
         raise NotFound(
             f"there is no {folder[:-1]} {shown(name)}",
             hint=f"{folder} that exist: {', '.join(known) or 'none'}",
-            place=asked_by,
+            place=asked_by and asked_by(),
         )
     return root / "configs" / folder / f"{name}.toml"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from snfpipe.errors import BadName, ConfigError, NotFound, Place, shown
-from snfpipe.names import Night, check_job_units, check_target
+from snfpipe.errors import BadName, ConfigError, Place, shown
+from snfpipe.names import Night, check_target, job_unit
+from snfpipe.textfile import Where, printable, read_text
 
 
 def _night(text: str) -> str:
@@ -17,7 +18,7 @@ def _night(text: str) -> str:
 _CHECKS: dict[str, Callable[[str], str]] = {"night": _night, "target": check_target}
 
 
-def read_list(path: Path, unit_kind: str) -> tuple[str, ...]:
+def read_list(path: Path, unit_kind: str, asked_by: Where | None = None) -> tuple[str, ...]:
     """Return the units of a list file, in its order.
 
     Parameters
@@ -26,36 +27,25 @@ def read_list(path: Path, unit_kind: str) -> tuple[str, ...]:
         The list.
     unit_kind : str
         ``night`` or ``target``.
+    asked_by : callable, optional
+        Gives the place that names the list.
 
     Raises
     ------
     NotFound
         There is no such file.
     ConfigError
-        A line that is no unit, or a unit that is listed twice; names file and line.
+        A line that is no unit, a unit that is listed twice, or two units whose jobs would have
+        one name; names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFound(
-            f"there is no list {path}", hint="make it, one unit a line, or name another list"
-        ) from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(
-            f"the list cannot be read: {error}", hint="a list is UTF-8 text", place=Place(str(path))
-        ) from error
-    units = parse_list(text, unit_kind, str(path))
-    try:
-        check_job_units(units, unit_kind)
-    except BadName as error:
-        raise ConfigError(error.message, hint=error.hint, place=Place(str(path))) from error
-    return units
+    text = read_text(path, "make it, one unit a line, or name another list", asked_by)
+    return parse_list(text, unit_kind, printable(path))
 
 
 def parse_list(text: str, unit_kind: str, source: str) -> tuple[str, ...]:
     """Return the units of a list's text; `source` names it in errors."""
     check = _CHECKS[unit_kind]
-    lines: dict[str, int] = {}
+    seen: dict[str, tuple[str, int]] = {}  # what job names hold of a unit -> unit, line
     for number, line in enumerate(text.split("\n"), 1):
         word = line.partition("#")[0].strip()
         if not word:
@@ -65,17 +55,19 @@ def parse_list(text: str, unit_kind: str, source: str) -> tuple[str, ...]:
             unit = check(word)
         except BadName as error:
             raise ConfigError(error.message, hint=error.hint, place=place) from error
-        first = lines.setdefault(unit, number)
-        if first != number:
+        code = job_unit(unit, unit_kind)
+        other, first = seen.setdefault(code, (unit, number))
+        if first == number:
+            continue
+        if other == unit:
             raise ConfigError(
                 f"{shown(unit)} is listed twice, first in line {first}",
                 hint="remove one of the two lines",
                 place=place,
             )
-    return tuple(lines)
-
-
-def format_list(units: tuple[str, ...], comment: str = "") -> str:
-    """Return the text of a list."""
-    head = [f"# {line}" for line in comment.splitlines()]
-    return "\n".join([*head, *units]) + "\n"
+        raise ConfigError(
+            f"{unit} and {other} of line {first} would both be called {code} in job names",
+            hint="put them into lists of productions with different prefixes",
+            place=place,
+        )
+    return tuple(unit for unit, _line in seen.values())

@@ -8,7 +8,6 @@ process has up to 25 of them and stays text, since no integer type of a database
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import total_ordering
@@ -399,29 +398,12 @@ def id_target(first_run: RunId) -> str:
 def job_unit(unit: str, unit_kind: str) -> str:
     """Return a unit as job names show it: ``09239`` for a night, ``09dlc`` for PTF09dlc.
 
-    The shortening cannot be undone: a unit comes from the job's row, never from its name.
+    The shortening cannot be undone: a unit comes from the job's row, never from its name, and
+    lists refuse two units that it makes one.
     """
     if unit_kind == "night":
         return Night.parse(unit).code
     return _SURVEY_PREFIX.sub("", check_target(unit), count=1)
-
-
-def check_job_units(units: Iterable[str], unit_kind: str) -> None:
-    """Refuse units that one production could not tell apart by their job names.
-
-    Raises
-    ------
-    BadName
-        Names both units.
-    """
-    seen: dict[str, str] = {}
-    for unit in units:
-        other = seen.setdefault(job_unit(unit, unit_kind), unit)
-        if other != unit:
-            raise BadName(
-                f"{unit} and {other} would both be called {job_unit(unit, unit_kind)} in job names",
-                hint="put them into productions of different prefixes",
-            )
 
 
 def production_name(meta_prefix: str, version: VersionName, prefix: str, letter: str) -> str:
@@ -431,6 +413,16 @@ def production_name(meta_prefix: str, version: VersionName, prefix: str, letter:
     if letter and not (len(letter) == 1 and letter.isascii() and letter.islower()):
         raise BadName(f"{shown(letter)} is no plan letter", hint="a lower-case letter, or none")
     return f"{meta_prefix}{version.lite}-{prefix}{letter}"
+
+
+_PRODUCTION = re.compile(
+    r"[A-Za-z][A-Za-z0-9_]{0,18}-[0-9]{4}-[A-Za-z0-9][A-Za-z0-9_-]{0,30}", re.ASCII
+)
+
+
+def check_production(name: str) -> str:
+    """Return a production's name, or refuse what none can be called."""
+    return _match(_PRODUCTION, name, "production's name", "SNF-0203-NEWYORKf")[0]
 
 
 def job_name(production: str, unit: str, unit_kind: str) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.errors import ConfigError, NotFound, Place, shown
+from snfpipe.errors import ConfigError, Place, shown
+from snfpipe.textfile import printable, read_text
 
 
 def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
@@ -27,38 +31,79 @@ def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
     ConfigError
         It is no TOML, or does not fit; names the file, the line and the key.
     """
-    text = _read(path)
-    rules = _read(root / "configs" / "schemas" / f"{schema}.json")
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"this is no TOML: {error}", hint="mend the line", place=_syntax_place(path, error)
-        ) from error
+    text = read_text(path)
+    rules = read_text(root / "configs" / "schemas" / f"{schema}.json")
+    content = _parse(path, text)
     seen = _Seen(root / "work" / ".cache" / "checked")
     digest = hashlib.sha256(f"{text}\0{rules}".encode()).hexdigest()
     if digest not in seen:
+        _check_values(content, path, text)
         _check(content, json.loads(rules), path, text)
         seen.add(digest)
     return content
 
 
-def _read(path: Path) -> str:
-    """Return a text file, or say that it is missing."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a file that was read; called, it finds the place where it stands."""
+
+    path: Path
+    keys: tuple[str, ...] = ()
+
+    def __truediv__(self, key: str | int) -> Key:
+        """Return a key below this one."""
+        return Key(self.path, (*self.keys, str(key)))
+
+    def __call__(self) -> Place:
+        """Return file, line and key."""
+        return _place(self.path, read_text(self.path), self.keys)
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Parse TOML, or show the line that is none."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}", hint="make it, or name another") from error
-    except (OSError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except RecursionError as error:
         raise ConfigError(
-            f"it cannot be read: {error}", hint="it should be UTF-8 text", place=Place(str(path))
+            "this is no TOML: nested too deeply",
+            hint="mend the file",
+            place=Place(printable(path)),
+        ) from error
+    except ValueError as error:  # tomllib's own, and a number of too many digits
+        match = re.search(r"line (\d+)", str(error))
+        line = int(match[1]) if match else None
+        found = f" in {_shown(text.splitlines()[line - 1])}" if line else ""
+        raise ConfigError(
+            f"this is no TOML: {error}{found}",
+            hint="mend the line; a key is given once, a text stands in quotes",
+            place=Place(printable(path), line=line),
         ) from error
 
 
-def _syntax_place(path: Path, error: tomllib.TOMLDecodeError) -> Place:
-    """Return the place a TOML error tells of in its text."""
-    match = re.search(r"line (\d+)", str(error))
-    return Place(str(path), line=int(match[1]) if match else None)
+def _check_values(content: Any, path: Path, text: str, *keys: str) -> None:
+    """Refuse what TOML can hold and neither a name, a shell nor JSON should."""
+    if isinstance(content, dict | list):
+        parts = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in parts:
+            _check_values(str(key), path, text, *keys, str(key))
+            _check_values(value, path, text, *keys, str(key))
+        return
+    if isinstance(content, str):
+        good, expected = content.isprintable(), "a text of printable characters, on one line"
+    elif isinstance(content, float):
+        good, expected = math.isfinite(content), "a finite number"
+    else:
+        good, expected = isinstance(content, bool | int), "a text, a number, true or false"
+    if not good:
+        raise ConfigError(
+            f"found {_shown(content)}", hint=f"expected {expected}", place=_place(path, text, keys)
+        )
+
+
+def _place(path: Path, text: str, keys: Sequence[str]) -> Place:
+    """Return the place of a key in a text."""
+    field = ".".join(key if key.isprintable() else ascii(key) for key in keys)
+    return Place(printable(path), line=_find_line(text, keys), field=field or None)
 
 
 class _Seen:
@@ -96,10 +141,9 @@ def _check(content: dict[str, Any], rules: dict[str, Any], path: Path, text: str
     keys = [str(part) for part in error.absolute_path]
     message, hint = _explain(error)
     unknown = re.search(r"'([^']+)' (?:was|were) unexpected", error.message)
-    line = _find_line(text, [*keys, unknown[1]] if unknown else keys)
-    raise ConfigError(
-        message, hint=hint, place=Place(str(path), line=line, field=".".join(keys) or None)
-    )
+    if unknown:
+        keys.append(unknown[1])
+    raise ConfigError(message, hint=hint, place=_place(path, text, keys))
 
 
 def _explain(error: Any) -> tuple[str, str]:
@@ -113,20 +157,27 @@ def _explain(error: Any) -> tuple[str, str]:
         meant = f"did you mean {close[0]}? " if close else ""
         return f"unknown key {shown(extra[0])}", f"{meant}known keys: {', '.join(known)}"
     if error.validator == "required":
-        return error.message, "add it"
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        expected = error.schema["properties"][missing].get("description", "a value")
+        return f"{missing} is missing", f"add {missing} = {expected}"
     expected = error.schema.get("description") or f"{error.validator} {error.validator_value}"
-    return f"found {shown(error.instance)}", f"expected {expected}"
+    return f"found {_shown(error.instance)}", f"expected {expected}"
 
 
-def _find_line(text: str, keys: list[str]) -> int | None:
+def _shown(value: object) -> str:
+    """Return a value as a message may hold it; a password of a URL is left out."""
+    return shown(re.sub(r"://[^\s'\"]*@", "://***@", str(value)))
+
+
+def _find_line(text: str, keys: Sequence[str]) -> int | None:
     """Return the line of the innermost key that can be found, walking down from the outermost."""
-    found = None
-    lines = text.split("\n")
-    start = 0
+    lines = [line.partition("#")[0] for line in text.split("\n")]
+    found, start = None, 0
     for key in keys:
-        if key.isdigit():  # the n-th of an array of tables
-            heads = [i for i, line in enumerate(lines) if i >= start and line.startswith("[[")]
-            if int(key) < len(heads):
+        if key.isdigit():
+            # the n-th of an array of tables; an item of a plain array stands with its key
+            heads = [i for i in range(start, len(lines)) if lines[i] == lines[start]]
+            if lines[start].startswith("[[") and int(key) < len(heads):
                 start = heads[int(key)]
                 found = start + 1
             continue

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.errors import ConfigError, NotFound, Place
+from snfpipe.errors import ConfigError, NotFound, shown
 from snfpipe.names import VersionName
-from snfpipe.tomlfile import read_toml
+from snfpipe.textfile import Where
+from snfpipe.tomlfile import Key, read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,28 @@ def list_versions(root: Path) -> list[str]:
     return sorted(labels, key=lambda label: (label == "HEAD", label))
 
 
-def load_version(root: Path, label: str, asked_by: Place | None = None) -> Version:
+def check_label(root: Path, label: str, asked_by: Where | None = None) -> VersionName:
+    """Return the name of a version that has a file.
+
+    Raises
+    ------
+    NotFound
+        No such file; lists those that exist.
+    BadName
+        No version is called like that.
+    """
+    name = VersionName.parse(label)
+    if not _path(root, label).is_file():
+        known = ", ".join(list_versions(root)) or "none"
+        raise NotFound(
+            f"there is no version {label}",
+            hint=f"versions that exist: {known}",
+            place=asked_by and asked_by(),
+        )
+    return name
+
+
+def load_version(root: Path, label: str, asked_by: Where | None = None) -> Version:
     """Read and check one version file.
 
     Raises
@@ -65,23 +87,19 @@ def load_version(root: Path, label: str, asked_by: Place | None = None) -> Versi
     NotFound
         No such file; lists those that exist.
     ConfigError
-        The file's label or number contradicts its name.
+        The file's label or number contradicts its name, or it floats and is not HEAD.
     """
-    name = VersionName.parse(label)
-    path = root / "versions" / f"{label}.toml"
-    if not path.is_file():
-        known = ", ".join(list_versions(root)) or "none"
-        raise NotFound(
-            f"there is no version {label}", hint=f"versions that exist: {known}", place=asked_by
-        )
+    name = check_label(root, label, asked_by)
+    path = _path(root, label)
     content = read_toml(root, path, "version")
     for key, expected in (("label", label), ("number", name.number)):
         if content[key] != expected:
             raise ConfigError(
                 f"{key} is {content[key]!r}, by the file's name it should be {expected!r}",
                 hint="correct one of them",
-                place=Place(str(path), field=key),
+                place=(Key(path) / key)(),
             )
+    _check_pins(label, content, path)
     programs = {
         plan: Program(
             plan,
@@ -101,3 +119,32 @@ def load_version(root: Path, label: str, asked_by: Place | None = None) -> Versi
         options=content.get("options", {}),
         path=path,
     )
+
+
+def _path(root: Path, label: str) -> Path:
+    """Return the file of a version."""
+    return root / "versions" / f"{label}.toml"
+
+
+def _check_pins(label: str, content: Mapping[str, Any], path: Path) -> None:
+    """Refuse a version that does not say what it runs; HEAD alone runs what is installed."""
+    for plan in content.get("options", {}):
+        if plan not in content["programs"]:
+            raise ConfigError(
+                f"{label} has options for plan {shown(plan)} and no program for it",
+                hint=f"its programs: {', '.join(content['programs'])}",
+                place=(Key(path) / "options" / plan)(),
+            )
+    if label == "HEAD":
+        if content["released"]:
+            raise ConfigError(
+                "HEAD is never released", hint="set it to false", place=(Key(path) / "released")()
+            )
+        return
+    for plan, entry in content["programs"].items():
+        if entry["version"] == "*":
+            raise ConfigError(
+                f"{label} does not say which version of {entry['name']} it runs; only HEAD floats",
+                hint="write the version that the program reports with --version",
+                place=(Key(path) / "programs" / plan / "version")(),
+            )
