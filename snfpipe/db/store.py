@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from snfpipe.db.models import Base, Production
+from snfpipe import flags
+from snfpipe.db.models import Base, Process, Production
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -77,6 +78,18 @@ def production_ids(session: Session, names: Iterable[str]) -> dict[str, int]:
     """Return production name -> row id for those of `names` that exist."""
     query = sa.select(Production.name, Production.id).where(Production.name.in_(list(names)))
     return {name: ident for name, ident in session.execute(query)}
+
+
+def has_flag(flag: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a process has a quality flag.
+
+    Raises
+    ------
+    BadName
+        No flag is called like that.
+    """
+    position, characters = flags.matching_characters(flag)
+    return sa.func.substr(Process.quality_s, position, 1).in_(characters)
 
 
 def _on_conflict(
