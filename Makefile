@@ -8,6 +8,8 @@ PYTHON := python3
 BIN := .venv/bin
 export PYTHON
 export PYTHONNOUSERSITE := 1
+# Where it is set, every start of every command would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What is installed is known by stamps in .venv, named by the content of what they depend on (and,
 # since a virtual environment cannot be moved, by its place): no clocks, and a no in milliseconds.
