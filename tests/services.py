@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from snfpipe.db.session import Database, open_database
+
 
 class PostgreSQL:
     """A private cluster in a temporary folder, reached through a socket in it."""
@@ -95,3 +97,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         return request.getfixturevalue("postgresql").new_database()
     return f"sqlite:///{tmp_path}/snfpipe.db"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """Return an open database with its tables, of each kind in turn."""
+    opened = open_database(database_url, create=True)
+    yield opened
+    opened.close()

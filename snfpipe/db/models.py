@@ -343,6 +343,27 @@ class Owed(Base):
     failure: Mapped[str | None] = mapped_column(Text)
 
 
+# --- who does what for everybody -----------------------------------------------------------
+
+
+class Lease(Base):
+    """A task that one process at a time does for all, until the lease runs out."""
+
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(160))
+    until: Mapped[datetime]
+
+
+class QueueLook(Base):
+    """The last look at an engine's queue, shared by whoever shows or judges jobs."""
+
+    __tablename__ = "queue_look"
+    engine: Mapped[str] = mapped_column(String(80), primary_key=True)
+    taken: Mapped[datetime]
+    states: Mapped[dict[str, Any]]
+
+
 # --- what moved ----------------------------------------------------------------------------
 
 

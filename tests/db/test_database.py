@@ -31,13 +31,6 @@ from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, UsageError
 NIGHT = "06_334"
 
 
-@pytest.fixture
-def database(database_url):
-    database = open_database(database_url, create=True)
-    yield database
-    database.close()
-
-
 def stamps(database: Database) -> dict[str, int]:
     with database.read() as session:
         rows = session.execute(sa.select(ChangeStamp.night, ChangeStamp.seq))

@@ -17,6 +17,7 @@ from tests.e2e import survey
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project, kill
 
+SOAK = os.environ.get("SNF_SOAK") == "1"
 POINTS = {
     "planning": ("plan:before-claim-commit", "plan:after-claim-commit"),
     "running": ("submit:before", "submit:after-call"),
@@ -49,9 +50,9 @@ def settle_and_check(project: Project, nights: list[str]) -> None:
     project.run("snf", "audit", "--verify")
 
 
-def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(tmp_path, request):
+def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(tmp_path):
     """Half of the kills at random moments, half at named points of every stage."""
-    count = 30 if request.config.getoption("--soak") else 14
+    count = 30 if SOAK else 14
     nights = [f"06_{day}" for day in range(300, 300 + count)]
     project = make_project(tmp_path / "project", nights)
     project.write_behaviour(log=str(project.root / "starts.log"), sleep_s=0.05)
@@ -86,8 +87,8 @@ def test_a_driver_killed_at_a_named_point_is_completed_by_the_next(tmp_path, poi
     settle_and_check(project, nights)
 
 
-def test_a_running_local_job_is_adopted_and_starts_once(tmp_path, request):
-    soak = request.config.getoption("--soak")
+def test_a_running_local_job_is_adopted_and_starts_once(tmp_path):
+    soak = SOAK
     length_s, killed_at_s = (20, 5) if soak else (6, 2.5)
     project = make_project(tmp_path / "project", ["06_334"])
     project.write_behaviour(

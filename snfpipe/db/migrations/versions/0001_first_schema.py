@@ -346,5 +346,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("child", "parent", name=op.f("pk_process_parent")),
     )
     op.create_index(op.f("ix_process_parent_parent"), "process_parent", ["parent"], unique=False)
+    op.create_table(
+        "lease",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("holder", sa.String(length=160), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
+    )
+    op.create_table(
+        "queue_look",
+        sa.Column("engine", sa.String(length=80), nullable=False),
+        sa.Column("taken", sa.DateTime(), nullable=False),
+        sa.Column("states", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("engine", name=op.f("pk_queue_look")),
+    )
     for statement in stamps.statements(op.get_bind().dialect.name):
         op.execute(statement)

@@ -1,0 +1,33 @@
+"""A lease is held by one, and passes on when it runs out or is given back."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from snfpipe.db import lease
+
+
+def test_a_lease_is_held_by_one_until_it_runs_out_or_is_given_back(database):
+    take = partial(lease.take, name="osiris")
+    assert database.transact(lambda s: take(s, holder="first", seconds=0.3))
+    assert not database.transact(lambda s: take(s, holder="second", seconds=0.3))
+    assert database.transact(lambda s: take(s, holder="first", seconds=0.3)), "renewed"
+    with database.read() as session:
+        assert lease.holder_of(session, "osiris") == "first"
+        assert lease.holder_of(session, "another") is None
+    time.sleep(0.35)
+    assert database.transact(lambda s: take(s, holder="second", seconds=60))
+    database.transact(lambda s: lease.release(s, "osiris", "first"))
+    assert not database.transact(lambda s: take(s, holder="first", seconds=60))
+    database.transact(lambda s: lease.release(s, "osiris", "second"))
+    assert database.transact(lambda s: take(s, holder="first", seconds=60))
+
+
+def test_of_many_who_ask_at_once_one_gets_it(database):
+    def ask(number: int) -> bool:
+        return database.transact(lambda s: lease.take(s, "cap", f"holder-{number}", 60))
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sum(pool.map(ask, range(24))) == 1
