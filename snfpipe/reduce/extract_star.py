@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from snfpipe.reduce.formats import Cube, Spectrum, kept, read_cube, write_spectrum
 from snfpipe.reduce.frames import BadInput
+from snfpipe.reduce.galaxy import NAMES as GALAXY
 from snfpipe.reduce.optics import STEP_ARCSEC
 from snfpipe.reduce.photometry import (
+    COARSE,
     FIT_SLICES,
     METASLICES,
     Fit,
@@ -32,6 +34,7 @@ from snfpipe.reduce.photometry import (
     first_guess,
     fit_cube,
     fit_metaslices,
+    guess_host,
     solve,
 )
 from snfpipe.reduce.program import BadOption, Result, Work, make_options
@@ -57,21 +60,24 @@ class Options:
         Degree of the sky's polynomial, 0 to 2; None: as the item asks, or 0.
     airmass_sigma, parang_sigma : float
         How well the refraction's power (tan z) and angle [deg] are known beforehand.
-    position_sigma : float
-        How well the quick look knows the source's place, spaxels.
     flag_sigma : float
         How far from what was known a value lies that is flagged, in these units.
     truncate_r : pair of float
         The range of R cubes that is extracted [Angstrom]; their ends hold no light to speak of.
+    clip_sigma : float
+        How far from the model a spaxel of a slice stands that is left out.
+    host : bool
+        Fit a galaxy beside the source where the item's sky has a slope: for supernovae.
     """
 
     psf: str = "gaussian-moffat"
     sky_degree: int | None = None
     airmass_sigma: float = 0.1
     parang_sigma: float = 5.0
-    position_sigma: float = 1.0
     flag_sigma: float = 3.0
     truncate_r: Sequence[float] = (5100.0, 9700.0)
+    clip_sigma: float = 6.0
+    host: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,13 +105,21 @@ class Extraction:
     metaslices: list[MetasliceFit]
     fit: Fit
     solved: Solved
-    priors: dict[str, Prior]
+    priors: Mapping[str, Prior]
     seeing: float
 
     @property
     def wavelength(self) -> Array:
         """Wavelengths of the slices, Angstrom."""
         return self.slices.wavelength
+
+    @property
+    def chi2(self) -> float:
+        """Sum over all slices, however a wild one may stand off: it counts as one at the limit."""
+        rest2 = (self.scene.cube.data.T - self.solved.model) ** 2
+        good = np.isfinite(self.scene.cube.variance.T)
+        variance = np.where(good, self.scene.cube.variance.T, np.inf)
+        return float(np.minimum(rest2 / variance, 36.0).sum())
 
     @property
     def flux(self) -> Array:
@@ -156,24 +170,60 @@ def extract_star(
         for name, card in _CARDS.items()
     }
     air = Air.of(known["pressure"], known["temperature"])
-    scene = Scene(cube, FAMILIES[options.psf], air, sky_degree)
-    quick = quick_extract(cube)
     priors = _priors(known, options)
-    metaslices = fit_metaslices(scene, binned(cube, scene.weight, METASLICES), (quick.x, quick.y))
+    family = FAMILIES[options.psf]
+    alone = _fit_alone(Scene(cube, family, air, sky_degree), priors, options)
+    if not (options.host and sky_degree > 0):
+        return alone
+    on_galaxy = _fit_host(Scene(cube, family, air, sky_degree, host=True), priors, options)
+    # a galaxy has to explain more than as many numbers do by chance
+    more = on_galaxy.solved.coefficients.shape[0] + len(GALAXY)
+    return on_galaxy if on_galaxy.chi2 + 3 * more < alone.chi2 else alone
+
+
+def _fit_alone(scene: Scene, priors: Mapping[str, Prior], options: Options) -> Extraction:
+    """Fit a source on a smooth sky: the metaslices tell where to start."""
+    quick = quick_extract(scene.cube)
+    start = quick.x, quick.y
+    metaslices = fit_metaslices(scene, binned(scene.cube, scene.weight, METASLICES), start)
     if len(metaslices) < 2:
         raise BadInput("no point source is seen in the cube")
-    values_now = first_guess(scene, metaslices, priors)
-    # the first round weighs by noisy data, the second by what the first has found
-    for _ in range(2):
-        fit = fit_cube(scene, binned(cube, scene.weight, FIT_SLICES), values_now, priors)
-        values_now = fit.values
-        point = scene.images(fit.values, cube.wavelength)
-        scene.reweigh(solve(Slices(cube.wavelength, cube.data.T, scene.weight), point,
-                            scene.sky).model)  # fmt: skip
-    slices = Slices(cube.wavelength, cube.data.T, scene.weight)
-    solved = solve(slices, point, scene.sky)
+    guess = first_guess(scene, metaslices, priors)
+    fit, slices, solved = _fit_all(scene, guess, priors, options)
     seeing = seeing_arcsec(scene.family, fit.values["a0"])
     return Extraction(scene, slices, metaslices, fit, solved, priors, seeing)
+
+
+def _fit_host(scene: Scene, priors: Mapping[str, Prior], options: Options) -> Extraction:
+    """Fit a source on a galaxy: coarsely first; the metaslices are seen once it is taken off."""
+    cube = scene.cube
+    coarse = binned(cube, scene.weight, COARSE)
+    guess = fit_cube(scene, coarse, guess_host(scene, coarse, priors), priors).values
+    fit, slices, solved = _fit_all(scene, guess, priors, options)
+    light = solved.coefficients[:, -1:] * scene.design(fit.values, cube.wavelength)[:, -1]
+    bare = replace(cube, data=cube.data - light.T)
+    metaslices = fit_metaslices(
+        Scene(bare, scene.family, scene.air, scene.sky_degree),
+        binned(bare, scene.weight, METASLICES),
+        (fit.values["x"], fit.values["y"]),
+    )
+    seeing = seeing_arcsec(scene.family, fit.values["a0"])
+    return Extraction(scene, slices, metaslices, fit, solved, priors, seeing)
+
+
+def _fit_all(
+    scene: Scene, guess: Mapping[str, float], priors: Mapping[str, Prior], options: Options
+) -> tuple[Fit, Slices, Solved]:
+    """Fit all slices together, then solve each; the first round finds what the second weighs by."""
+    cube = scene.cube
+    for _ in range(2):
+        fit = fit_cube(scene, binned(cube, scene.weight, FIT_SLICES), guess, priors)
+        guess = fit.values
+        design = scene.design(fit.values, cube.wavelength)
+        solved = solve(Slices(cube.wavelength, cube.data.T, scene.weight), design)
+        scene.reweigh(solved.model, options.clip_sigma)
+    slices = Slices(cube.wavelength, cube.data.T, scene.weight)
+    return fit, slices, solve(slices, design)
 
 
 _CARDS = {"airmass": "AIRMASS", "parang": "PARANG", "pressure": "PRESSURE", "temperature": "TEMP"}

@@ -6,13 +6,15 @@ that these see the shape alone: eight parameters in 2-D and nine in 3-D.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
 
+from snfpipe.reduce import galaxy
 from snfpipe.reduce.formats import Cube
 from snfpipe.reduce.frames import BadInput
 from snfpipe.reduce.psf import Family, images, polynomial
@@ -21,7 +23,8 @@ from snfpipe.reduce.refraction import Air
 Array = NDArray[np.float64]
 
 METASLICES = 12
-FIT_SLICES = 60  # of the 3-D fit; narrow enough for refraction within one to be nothing
+FIT_SLICES = 40  # of the 3-D fit; narrow enough for refraction within one to be nothing
+COARSE = 6  # slices to find a galaxy with
 
 #: Parameters of the 3-D fit, in order.
 NAMES = ("delta", "theta", "x", "y", "a0", "a1", "a2", "ell", "xy")
@@ -103,11 +106,16 @@ def sky_terms(lens: Array, degree: int) -> Array:
     return np.array(terms).reshape(len(terms), lens.shape[0])
 
 
-def solve(slices: Slices, point: Array, sky: Array) -> Solved:
-    """Solve every slice for the flux of the source and the sky by weighted least squares."""
-    design = np.concatenate(
-        [point[:, None, :], np.broadcast_to(sky, (point.shape[0], *sky.shape))], axis=1
-    )
+def solve(slices: Slices, design: Array) -> Solved:
+    """Solve every slice for its terms by weighted least squares.
+
+    Parameters
+    ----------
+    slices : Slices
+        Data and weights.
+    design : ndarray, shape (n_slices, n_terms, n_spaxels)
+        The terms' images.
+    """
     weighted = design * slices.weight[:, None, :]
     normal = weighted @ design.transpose(0, 2, 1)
     right = (weighted @ slices.data[..., None])[..., 0]
@@ -122,12 +130,31 @@ def solve(slices: Slices, point: Array, sky: Array) -> Solved:
 
 
 class Scene:
-    """A cube's point source seen through a family of images: what fits and extraction share."""
+    """A cube's point source seen through a family of images: what fits and extraction share.
 
-    def __init__(self, cube: Cube, family: Family, air: Air, sky_degree: int) -> None:
+    Parameters
+    ----------
+    cube : Cube
+        What is extracted.
+    family : Family
+        Of the point's images.
+    air : Air
+        Gives the course of refraction.
+    sky_degree : int
+        Degree of the sky's polynomial.
+    host : bool
+        Whether there is a galaxy.
+    """
+
+    def __init__(
+        self, cube: Cube, family: Family, air: Air, sky_degree: int, host: bool = False
+    ) -> None:
         self.cube = cube
         self.family = family
         self.air = air
+        self.sky_degree = sky_degree
+        self.host = host
+        self.names = NAMES + (galaxy.NAMES if host else ())
         self.lens = cube.lens.astype(np.float64)
         self.sky = sky_terms(self.lens, sky_degree)
         good = np.isfinite(cube.variance) & (cube.variance < 1e29)
@@ -135,26 +162,39 @@ class Scene:
         if not good.any():
             raise BadInput("the cube is empty")
 
-    def place(self, values: dict[str, float], wavelength: Array) -> tuple[Array, Array]:
+    def place(self, values: Mapping[str, float], wavelength: Array) -> tuple[Array, Array]:
         """Return where the source lies at wavelengths, spaxels."""
         shift = values["delta"] * self.air.shift(wavelength)
         angle = np.radians(values["theta"])
         return values["x"] + shift * np.sin(angle), values["y"] + shift * np.cos(angle)
 
-    def images(self, values: dict[str, float], wavelength: Array) -> Array:
-        """Return the source's images at wavelengths, shape (n_slices, n_spaxels)."""
+    def design(self, values: Mapping[str, float], wavelength: Array) -> Array:
+        """Return the images of all terms: the point, the sky, and the galaxy if there is one.
+
+        Returns
+        -------
+        ndarray, shape (n_slices, n_terms, n_spaxels)
+        """
         x, y = self.place(values, wavelength)
         alpha = polynomial(np.array([values["a0"], values["a1"], values["a2"]]), wavelength)
-        return images(self.family, self.lens, x, y, alpha, (values["ell"], values["xy"]))
+        shape = values["ell"], values["xy"]
+        terms = np.empty((wavelength.size, 1 + len(self.sky) + self.host, self.lens.shape[0]))
+        terms[:, 0] = images(self.family, self.lens, x, y, alpha, shape)
+        terms[:, 1 : 1 + len(self.sky)] = self.sky
+        if self.host:
+            form = galaxy.Galaxy(**{name: values[name] for name in galaxy.NAMES})
+            terms[:, -1] = galaxy.galaxy_images(self.family, self.lens, form, x, y, alpha, shape)
+        return terms
 
-    def reweigh(self, model: Array) -> None:
-        """Take the noise of the photons from a model instead of from the noisy data themselves.
+    def reweigh(self, model: Array, clip_sigma: float) -> None:
+        """Take the noise of photons from a model, and leave out what stands far off it.
 
-        Weights that follow the noise favour what is too faint: they would cost the source about
-        an electron a spaxel.
+        Weights that follow the noise of the data favour what is too faint: they would cost the
+        source about an electron a spaxel.  What stands off are cosmics that cover the whole
+        width of a spectrum, which only the other spaxels tell from light.
         """
         cube = self.cube
-        good = self.weight.T > 0
+        good = np.isfinite(cube.variance) & (cube.variance < 1e29)
         variance, data = np.where(good, cube.variance, 0), np.where(good, cube.data, 0)
         count = np.maximum(good.sum(axis=1, keepdims=True), 1)
         off = np.where(good, data - data.sum(axis=1, keepdims=True) / count, 0)
@@ -162,6 +202,9 @@ class Scene:
         slope = (off * variance).sum(axis=1) / np.maximum((off**2).sum(axis=1), 1e-9)
         slope = np.clip(np.median(slope), 0.0, 2.0)
         better = np.maximum(variance + slope * (model.T - data), 0.2 * variance)
+        # images are known to some per cent only where they are bright
+        limit = clip_sigma * np.sqrt(better + (0.03 * model.T) ** 2)
+        good &= np.abs(data - model.T) < limit
         self.weight = np.divide(1, better, out=np.zeros_like(better), where=good).T
 
 
@@ -176,11 +219,12 @@ def fit_metaslices(scene: Scene, slices: Slices, start: tuple[float, float]) -> 
 
         def off(p: Array, one: Slices = one, root: Array = root) -> Array:
             point = images(scene.family, scene.lens, p[:1], p[1:2], p[2:3], (p[3], p[4]))
-            rest = (root * (one.data - solve(one, point, scene.sky).model)).ravel()
+            design = np.concatenate([point, scene.sky])[None]
+            rest = (root * (one.data - solve(one, design).model)).ravel()
             return np.append(rest, [(p[2] - 2.2) / 1.5, (p[3] - 1) / 0.2, p[4] / 0.15])
 
         found = _least_squares(off, [*start, 2.2, 1.0, 0.0],
-                               ([-9, -9, 0.8, 0.4, -0.5], [9, 9, 8, 2.5, 0.5]))  # fmt: skip
+                               [(-9, 9), (-9, 9), (0.8, 8), (0.4, 2.5), (-0.5, 0.5)])  # fmt: skip
         errors = _errors(found)
         if found.success and np.hypot(errors[0], errors[1]) < 1:
             fits.append(MetasliceFit(float(wavelength), found.x, errors))
@@ -189,7 +233,7 @@ def fit_metaslices(scene: Scene, slices: Slices, start: tuple[float, float]) -> 
 
 
 def first_guess(
-    scene: Scene, fits: list[MetasliceFit], priors: dict[str, Prior]
+    scene: Scene, fits: list[MetasliceFit], priors: Mapping[str, Prior]
 ) -> dict[str, float]:
     """Return where the 3-D fit starts: the metaslices' common place, shape and radius."""
     guess = {name: priors[name].mean if name in priors else 0.0 for name in NAMES}
@@ -199,45 +243,71 @@ def first_guess(
     guess["x"] = float(np.median(values[:, 0] - dx))
     guess["y"] = float(np.median(values[:, 1] - dy))
     guess["ell"], guess["xy"] = (float(np.median(values[:, n])) for n in (3, 4))
-    blur = (wavelength / 5000) ** -0.2
-    guess["a0"] = float(np.median(values[:, 2] / blur))
+    guess["a0"] = float(np.median(values[:, 2] * (wavelength / 5000) ** 0.2))
     guess["a1"], guess["a2"] = -0.2 * guess["a0"], 0.1 * guess["a0"]
     return guess
 
 
+def guess_host(scene: Scene, slices: Slices, priors: Mapping[str, Prior]) -> dict[str, float]:
+    """Return where the 3-D fit of a source on a galaxy starts: its peak, and the best of places."""
+    guess = {name: priors[name].mean if name in priors else 0.0 for name in NAMES}
+    guess |= asdict(galaxy.Galaxy())
+    guess["a1"], guess["a2"] = -0.2 * guess["a0"], 0.1 * guess["a0"]
+    image = (slices.weight * slices.data).sum(axis=0) / slices.weight.sum(axis=0).clip(1e-30)
+    away2 = ((scene.lens[:, None] - scene.lens) ** 2).sum(axis=2)
+    # the point is what stands out when the wide is taken off the narrow
+    narrow, wide = (np.exp(away2 / (-2 * width**2)) for width in (0.8, 3.0))
+    sharp = (narrow @ image) / narrow.sum(axis=1) - (wide @ image) / wide.sum(axis=1)
+    guess["x"], guess["y"] = scene.lens[np.argmax(sharp)].tolist()
+    tried = []
+    for hx, hy in itertools.product(range(-6, 7, 2), repeat=2):
+        values = guess | {"hx": float(hx), "hy": float(hy)}
+        solved = solve(slices, scene.design(values, slices.wavelength))
+        tried.append((solved.chi2, hx, hy, values))
+    return min(tried)[-1]
+
+
+#: Parameter -> between what it is looked for.
+_LIMITS = {
+    "delta": (0, 3), "theta": (-720, 720), "x": (-9, 9), "y": (-9, 9),
+    "a0": (0.8, 8), "a1": (-6, 6), "a2": (-6, 6), "ell": (0.4, 2.5), "xy": (-0.5, 0.5),
+    "hx": (-9, 9), "hy": (-9, 9), "log_disc": (-1, 2.5), "stretch": (-1.6, 1.6),
+    "shear": (-1.6, 1.6), "log_bulge": (-3, 0), "bulge": (0, 1),
+}  # fmt: skip
+
+
 def fit_cube(
-    scene: Scene, slices: Slices, guess: dict[str, float], priors: dict[str, Prior]
+    scene: Scene, slices: Slices, guess: Mapping[str, float], priors: Mapping[str, Prior]
 ) -> Fit:
     """Fit refraction, place, radius and shape to all slices together."""
     root = np.sqrt(slices.weight)
-    known = [(NAMES.index(name), prior) for name, prior in priors.items()]
+    names = scene.names
+    known = [(names.index(name), prior) for name, prior in priors.items() if name in names]
 
     def off(p: Array) -> Array:
-        values = dict(zip(NAMES, p.tolist(), strict=True))
-        point = scene.images(values, slices.wavelength)
-        rest = (root * (slices.data - solve(slices, point, scene.sky).model)).ravel()
+        values = dict(zip(names, p.tolist(), strict=True))
+        model = solve(slices, scene.design(values, slices.wavelength)).model
+        rest = (root * (slices.data - model)).ravel()
         # a1 and a2 are known relative to a0: alpha goes with a small power of wavelength
         bend = [(p[5] / p[4] + 0.2) / 0.15, (p[6] / p[4] - 0.1) / 0.15]
         return np.concatenate([rest, bend, [(p[n] - k.mean) / k.sigma for n, k in known]])
 
-    limits = ([0, -720, -9, -9, 0.8, -6, -6, 0.4, -0.5], [3, 720, 9, 9, 8, 6, 6, 2.5, 0.5])
-    found = _least_squares(off, [guess[name] for name in NAMES], limits)
+    found = _least_squares(off, [guess[name] for name in names], [_LIMITS[name] for name in names])
     errors = _errors(found)
-    free = (
-        int((slices.weight > 0).sum()) - len(NAMES) - slices.wavelength.size * (1 + len(scene.sky))
-    )
+    pixels = int((slices.weight > 0).sum())
+    terms = slices.wavelength.size * (1 + len(scene.sky) + scene.host)
     return Fit(
-        dict(zip(NAMES, found.x.tolist(), strict=True)),
-        dict(zip(NAMES, errors.tolist(), strict=True)),
-        float((off(found.x)[: root.size] ** 2).sum()) / max(free, 1),
+        dict(zip(names, found.x.tolist(), strict=True)),
+        dict(zip(names, errors.tolist(), strict=True)),
+        float((found.fun[: root.size] ** 2).sum()) / max(pixels - len(names) - terms, 1),
     )
 
 
 def _least_squares(
-    off: Callable[[Array], Array], start: list[float], limits: tuple[list[float], list[float]]
+    off: Callable[[Array], Array], start: list[float], limits: Sequence[tuple[float, float]]
 ) -> OptimizeResult:
     """Fit within limits."""
-    low, high = np.array(limits[0], dtype=float), np.array(limits[1], dtype=float)
+    low, high = np.array(limits, dtype=float).T
     inside = np.clip(start, low + 1e-6, high - 1e-6)
     return least_squares(off, inside, bounds=(low, high), x_scale="jac", xtol=1e-6, ftol=1e-7)
 
