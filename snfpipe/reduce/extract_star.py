@@ -115,11 +115,17 @@ class Extraction:
 
     @property
     def chi2(self) -> float:
-        """Sum over all slices, however a wild one may stand off: it counts as one at the limit."""
-        rest2 = (self.scene.cube.data.T - self.solved.model) ** 2
-        good = np.isfinite(self.scene.cube.variance.T)
-        variance = np.where(good, self.scene.cube.variance.T, np.inf)
-        return float(np.minimum(rest2 / variance, 36.0).sum())
+        """Chi2 a degree of freedom of the slices' solves."""
+        used = int((self.slices.weight > 0).sum()) - self.solved.coefficients.size
+        return self.solved.chi2 / max(used - len(self.fit.values), 1)
+
+    @property
+    def distance(self) -> float:
+        """Chi2 of all that the cube holds; what stands off counts as one at its limit."""
+        cube = self.scene.cube
+        good = np.isfinite(cube.variance.T)
+        rest2 = np.where(good, (cube.data.T - self.solved.model) ** 2, 0)
+        return float(np.minimum(rest2 / np.where(good, cube.variance.T, 1), 36.0).sum())
 
     @property
     def flux(self) -> Array:
@@ -178,7 +184,7 @@ def extract_star(
     on_galaxy = _fit_host(Scene(cube, family, air, sky_degree, host=True), priors, options)
     # a galaxy has to explain more than as many numbers do by chance
     more = on_galaxy.solved.coefficients.shape[0] + len(GALAXY)
-    return on_galaxy if on_galaxy.chi2 + 3 * more < alone.chi2 else alone
+    return on_galaxy if on_galaxy.distance + 3 * more < alone.distance else alone
 
 
 def _fit_alone(scene: Scene, priors: Mapping[str, Prior], options: Options) -> Extraction:
@@ -283,7 +289,7 @@ def _reduce(work: Work, options: Options) -> Result:
         "parang_fit": fitted["theta"],
         "x": fitted["x"],
         "y": fitted["y"],
-        "chi2": found.fit.chi2,
+        "chi2": found.chi2,
     }
     return Result(list(work.outputs), measured, flags=flags(found, options))
 
@@ -321,7 +327,7 @@ def _header(found: Extraction, cube: str, options: Options) -> fits.Header:
         ("ES_CUBE", cube, "Input cube"),
         ("ES_LREF", REFERENCE, "[Angstrom] Reference wavelength"),
         ("ES_SDEG", round(np.sqrt(8 * len(found.scene.sky) + 1) / 2 - 1.5), "Degree of the sky"),
-        ("ES_CHI2", round(found.fit.chi2, 4), "chi2 a degree of freedom of the 3-D fit"),
+        ("ES_CHI2", round(found.chi2, 4), "chi2 a degree of freedom"),
         ("ES_AIRM", round(float(np.hypot(1, fitted["delta"])), 5), "Airmass, fitted"),
         ("ES_PARAN", round(fitted["theta"], 4), "[deg] Parallactic angle, fitted"),
         ("ES_XC", round(fitted["x"], 5), "[spaxel] Place at ES_LREF"),
@@ -335,6 +341,7 @@ def _header(found: Extraction, cube: str, options: Options) -> fits.Header:
         ("ES_PSF", options.psf, "Family of images"),
         ("ES_TFLUX", round(flux, 3), "[electron] Sum of the spectrum"),
         ("ES_SFLUX", round(sky, 3), "[electron arcsec-2] Sum of the sky"),
+        ("ES_HOST", found.scene.host, "A galaxy was fitted beside the source"),
         ("ES_PRIOR", " ".join(sorted(found.priors)), "What was known beforehand"),
         ("SEEING", round(found.seeing, 4), "[arcsec] FWHM at ES_LREF"),
     ]
@@ -379,7 +386,7 @@ def _write_log(path: str, found: Extraction) -> None:
         known = found.priors.get(name)
         told = f"{known.mean:.4f} +- {known.sigma:.4f}" if known else "-"
         lines.append(f"{name:11s} {value:9.4f} {found.fit.errors[name]:10.5f}  {told}")
-    lines += ["", f"chi2 a degree of freedom  {found.fit.chi2:.4f}",
+    lines += ["", f"chi2 a degree of freedom  {found.chi2:.4f}",
               f"seeing                    {found.seeing:.3f} arcsec"]  # fmt: skip
     aside = Path(f"{path}.part")
     aside.write_text("\n".join(lines) + "\n", encoding="ascii")

@@ -78,11 +78,10 @@ class MetasliceFit:
 
 @dataclass(frozen=True)
 class Fit:
-    """The 3-D fit: values and errors of :data:`NAMES`, chi2 a degree of freedom."""
+    """The 3-D fit: values and errors by parameter."""
 
     values: dict[str, float]
     errors: dict[str, float]
-    chi2: float
 
 
 def binned(cube: Cube, weight: Array, count: int) -> Slices:
@@ -293,13 +292,12 @@ def fit_cube(
         return np.concatenate([rest, bend, [(p[n] - k.mean) / k.sigma for n, k in known]])
 
     found = _least_squares(off, [guess[name] for name in names], [_LIMITS[name] for name in names])
-    errors = _errors(found)
-    pixels = int((slices.weight > 0).sum())
-    terms = slices.wavelength.size * (1 + len(scene.sky) + scene.host)
+    # neighbouring bins share their noise: the scatter of their means is more than variances say
+    spread = (found.fun[: root.size] ** 2).sum() / max(1, int((root > 0).sum()) - len(names))
+    errors = _errors(found) * np.sqrt(max(float(spread), 1.0))
     return Fit(
         dict(zip(names, found.x.tolist(), strict=True)),
         dict(zip(names, errors.tolist(), strict=True)),
-        float((found.fun[: root.size] ** 2).sum()) / max(pixels - len(names) - terms, 1),
     )
 
 

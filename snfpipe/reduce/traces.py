@@ -97,19 +97,28 @@ def _fit_block(frame: Frame, optics: Optics, block: int, nominal: Array) -> Arra
         centres, light = _centroids(strips, centres, optics.profile_sigma * 1.6, reach)
     middle = (cut[:-1] + cut[1:] - 1) / 2
     basis = _powers(middle, end - first)
-    # weights by light: where the lamp is faint, the neighbours in wavelength decide
     level = np.median(light.max(axis=0))
     if not level > 0:
         raise BadInput(f"no spectra in block {block + 1} of the continuum")
-    weight = np.sqrt(np.clip(light / level, 0.01, 1.0))
-    found = np.empty((nominal.size, _DEGREE + 1))
+    weight = np.sqrt(np.clip(light / level, 1e-4, 1.0))
+    # where the lamp is faint no single spectrum tells where it goes: all of them together do, and
+    # each adds an offset and a tilt
+    away = centres - nominal
+    common = _polynomial(basis, weight, (weight**2 * away).sum(axis=1) / (weight**2).sum(axis=1))
+    found = np.tile(common, (nominal.size, 1))
+    found[:, 0] += nominal
     for n in range(nominal.size):
-        w = weight[:, n, None]
-        found[n] = np.linalg.lstsq(basis * w, centres[:, n] * w[:, 0], rcond=None)[0]
+        found[n, :2] += _polynomial(basis[:, :2], weight[:, n : n + 1], away[:, n] - basis @ common)
     off = np.abs(np.median(basis @ found.T, axis=0) - nominal)
     if np.median(off) > 2.5:
         raise BadInput(f"the spectra of block {block + 1} lie {np.median(off):.1f} pixels off")
     return found
+
+
+def _polynomial(basis: Array, weight: Array, values: Array) -> Array:
+    """Fit a polynomial to values by segment, weighted by the segments' mean weights."""
+    w = weight.mean(axis=1)
+    return np.asarray(np.linalg.lstsq(basis * w[:, None], values * w, rcond=None)[0])
 
 
 def _common_shift(strips: Array, nominal: Array, optics: Optics) -> float:
