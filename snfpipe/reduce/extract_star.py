@@ -60,6 +60,8 @@ class Options:
         Degree of the sky's polynomial, 0 to 2; None: as the item asks, or 0.
     airmass_sigma, parang_sigma : float
         How well the refraction's power (tan z) and angle [deg] are known beforehand.
+    position_sigma : float
+        How near the pointing brings the source to the middle of the array, spaxels.
     flag_sigma : float
         How far from what was known a value lies that is flagged, in these units.
     truncate_r : pair of float
@@ -74,6 +76,7 @@ class Options:
     sky_degree: int | None = None
     airmass_sigma: float = 0.1
     parang_sigma: float = 5.0
+    position_sigma: float = 1.0
     flag_sigma: float = 3.0
     truncate_r: Sequence[float] = (5100.0, 9700.0)
     clip_sigma: float = 6.0
@@ -253,6 +256,7 @@ def _truncated(cube: Cube, options: Options) -> Cube:
 def _priors(known: Mapping[str, Any], options: Options) -> dict[str, Prior]:
     """Return what is known of the parameters before the fit."""
     priors = {"a0": _ALPHA, "ell": Prior(1.0, 0.2), "xy": Prior(0.0, 0.15)}
+    priors |= {name: Prior(0.0, options.position_sigma) for name in ("x", "y")}
     airmass, parang = known["airmass"], known["parang"]
     if airmass is not None and airmass >= 1:
         priors["delta"] = Prior(float(np.sqrt(airmass**2 - 1)), options.airmass_sigma)
@@ -294,27 +298,28 @@ def _reduce(work: Work, options: Options) -> Result:
     return Result(list(work.outputs), measured, flags=flags(found, options))
 
 
-#: Flag -> parameter whose distance from what was known it tells of.
+#: Parameter -> flag of a value far from what was known beforehand.
 _FLAGS = {
-    "ES_PRIOR_SEEING": "a0",
-    "ES_PRIOR_AIRMASS": "delta",
-    "ES_PRIOR_PARANGLE": "theta",
+    "x": "ES_PRIOR_POSITION",
+    "y": "ES_PRIOR_POSITION",
+    "a0": "ES_PRIOR_SEEING",
+    "delta": "ES_PRIOR_AIRMASS",
+    "theta": "ES_PRIOR_PARANGLE",
 }
 
 
 def flags(found: Extraction, options: Options) -> list[str]:
-    """Return the quality flags of an extraction."""
+    """Return the quality flags of an extraction, in order and once."""
     fitted = found.fit.values
-    far = [
+    far = {
         flag
-        for flag, name in _FLAGS.items()
-        if name in found.priors
-        and abs(fitted[name] - found.priors[name].mean)
-        > options.flag_sigma * found.priors[name].sigma
-    ]
+        for name, flag in _FLAGS.items()
+        if (prior := found.priors.get(name))
+        and abs(fitted[name] - prior.mean) > options.flag_sigma * prior.sigma
+    }
     if max(abs(fitted["x"]), abs(fitted["y"])) > _CENTRED:
-        far.append("ES_MIS-CENTERED")
-    return far
+        far.add("ES_MIS-CENTERED")
+    return sorted(far)
 
 
 def _header(found: Extraction, cube: str, options: Options) -> fits.Header:
