@@ -7,7 +7,7 @@ number of arrivals.  A frame whose bytes changed gets its new checksum, and the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,11 +46,15 @@ class Taken:
 
 @dataclass(slots=True)
 class NightFiles:
-    """What was read of a night: frames, files that are none with the reason, logs."""
+    """What was read of a night: frames, files that are none with the reason, logs.
+
+    ``gone`` are the paths of files that could not be taken and have been removed since.
+    """
 
     night: Night
     taken: list[Taken] = field(default_factory=list)
     bad: list[tuple[Found, str]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
     log: Mapping[tuple[int, int, int], Mapping[str, Any]] = field(default_factory=dict)
     targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -64,29 +68,50 @@ class NightReport:
     taken: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def fill_night(session: Session, files: NightFiles) -> NightReport:
     """Write the rows of a night and say what was new."""
-    night = files.night
-    report = NightReport(str(night), warnings=list(files.warnings))
-    known = {
-        path: (size, mtime_ns, checksum, ident)
-        for path, size, mtime_ns, checksum, ident in session.execute(
-            sa.select(File.path, File.size, File.mtime_ns, File.checksum, File.id_process).where(
-                File.area == "raw", File.night == str(night)
-            )
-        )
-    }
+    store.alone(session, f"arrival {files.night}")
+    known = _known(session, files.night)
+    report = _report(files, known)
     new = [entry for entry in files.taken if entry.found.path not in known]
-    again = [entry for entry in files.taken if entry.found.path in known]
     _observations(session, files, new, report)
-    _raw_processes(session, night, new)
-    _changes(session, again, known, report)
+    _raw_processes(session, files.night, new)
+    _changes(session, [entry for entry in files.taken if entry.found.path in known], known)
     _bad_frames(session, files)
-    report.taken = [str(entry.frame.name) for entry in new]
-    report.unreadable = {found.path: reason for found, reason in files.bad}
+    return report
+
+
+def would_fill(session: Session, files: NightFiles) -> NightReport:
+    """Say what :func:`fill_night` would find new; writes nothing."""
+    return _report(files, _known(session, files.night))
+
+
+def _known(session: Session, night: Night) -> dict[str, tuple[str, str]]:
+    """Return path -> checksum and process of the frames that a night has."""
+    query = sa.select(File.path, File.checksum, File.id_process).where(
+        File.area == "raw", File.night == str(night)
+    )
+    return {path: (checksum, ident) for path, checksum, ident in session.execute(query)}
+
+
+def _report(files: NightFiles, known: Mapping[str, tuple[str, str]]) -> NightReport:
+    """Sort what was read into new and changed."""
+    report = NightReport(
+        str(files.night),
+        unreadable={found.path: reason for found, reason in files.bad},
+        gone=list(files.gone),
+        warnings=list(files.warnings),
+    )
+    for entry in files.taken:
+        before = known.get(entry.found.path)
+        if before is None:
+            report.taken.append(str(entry.frame.name))
+        elif before[0] != entry.checksum:
+            report.changed.append(str(entry.frame.name))
     return report
 
 
@@ -248,7 +273,7 @@ def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None
             {
                 "name": str(name),
                 "area": "raw",
-                **asdict(entry.found),
+                **_seen(entry.found),
                 "checksum": entry.checksum,
                 "id_process": name.id_process,
                 "night": str(night),
@@ -258,6 +283,11 @@ def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None
     store.insert(session, Process, processes)
     store.insert(session, File, files)
     store.insert(session, Header, headers)
+
+
+def _seen(found: Found) -> dict[str, Any]:
+    """Return the columns that tell a file as it was seen."""
+    return {"path": found.path, "size": found.size, "mtime_ns": found.mtime_ns}
 
 
 def _header(frame: Frame) -> dict[str, Any]:
@@ -272,12 +302,11 @@ def _header(frame: Frame) -> dict[str, Any]:
 def _changes(
     session: Session,
     again: Sequence[Taken],
-    known: Mapping[str, tuple[int, int | None, str, str]],
-    report: NightReport,
+    known: Mapping[str, tuple[str, str]],
 ) -> None:
     """Take in frames that are there already: touched, changed, or readable again."""
     for entry in again:
-        _size, _mtime_ns, checksum, ident = known[entry.found.path]
+        checksum, ident = known[entry.found.path]
         session.execute(
             sa.update(File)
             .where(File.area == "raw", File.path == entry.found.path)
@@ -299,7 +328,6 @@ def _changes(
             .where(Pose.id_pose == entry.frame.name.pose.id_pose)
             .values(**_from_header(entry.frame))
         )
-        report.changed.append(name)
 
 
 def _bad_frames(session: Session, files: NightFiles) -> None:
@@ -307,14 +335,16 @@ def _bad_frames(session: Session, files: NightFiles) -> None:
 
     A frame that was registered and cannot be read any more is selected no longer.
     """
-    good = [entry.found.path for entry in files.taken]
-    session.execute(sa.delete(BadFrame).where(BadFrame.path.in_(good)))
+    over = [*(entry.found.path for entry in files.taken), *files.gone]
+    session.execute(sa.delete(BadFrame).where(BadFrame.path.in_(over)))
     moment = store.utc_now()
-    rows = [
-        {**asdict(found), "night": str(files.night), "reason": reason, "noticed": moment}
+    rows = {
+        found.path: {
+            **_seen(found), "night": str(files.night), "reason": reason, "noticed": moment
+        }
         for found, reason in files.bad
-    ]
-    store.upsert(session, BadFrame, rows, ["size", "mtime_ns", "reason", "noticed"])
+    }  # fmt: skip
+    store.upsert(session, BadFrame, list(rows.values()), ["size", "mtime_ns", "reason", "noticed"])
     spoilt = sa.select(File.id_process).where(
         File.area == "raw", File.path.in_([found.path for found, _reason in files.bad])
     )

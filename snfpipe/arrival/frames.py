@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from snfpipe import fclass
 from snfpipe.errors import SnfError, shown
 from snfpipe.names import RawName
 
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 _ABSURD = 9999999  # what the camera programs write for a sensor that is not there
+_SECTIONS = ("BIASSEC", "BIASSEC1", "BIASSEC2", "DATASEC", "DATASEC1", "DATASEC2")
 _SKIPPED = {"", "COMMENT", "HISTORY", "BZERO", "BSCALE", "CHECKSUM", "DATASUM"}
 
 #: Card -> lowest and highest value that can be true.
@@ -31,6 +38,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "TEMP": (-30.0, 40.0),
     "JD": (2451544.5, 2488069.5),  # 2000 to 2099
 }
+
+#: What the weather station gives; where it is away, all of them read 0, some of which can be true.
+_STATION = ("PRESSURE", "TEMP", "HUMIDITY", "WINDSPD", "WINDDIR", "DEWPOINT")
+_NEVER_ZERO = {"PRESSURE", "HUMIDITY"}
 
 
 class BadFits(SnfError):
@@ -50,13 +61,21 @@ class Frame:
         value = self.cards.get(card)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
+        if value == 0 and card in self.away:
+            return None
         low, high = _RANGES.get(card, (-math.inf, math.inf))
         return float(value) if low <= value <= high else None
 
     def text(self, card: str, limit: int = 40) -> str:
-        """Return a card's text, cut to `limit`."""
-        value = self.cards.get(card, "")
-        return str(value).strip()[:limit]
+        """Return a card's text, cut to `limit`; what cannot be printed becomes ``?``."""
+        value = self.cards.get(card)
+        text = "" if value is None else str(value).strip()[:limit]
+        return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+    @property
+    def away(self) -> tuple[str, ...]:
+        """The cards of a weather station that is not there."""
+        return _station_away(self.cards)
 
 
 def read_frame(path: Path, name: RawName) -> Frame:
@@ -66,40 +85,59 @@ def read_frame(path: Path, name: RawName) -> Frame:
     ------
     BadFits
         It is no FITS file, is cut short, or holds no image.
+    OSError
+        It is not there, or cannot be opened.
     """
     from astropy.io import fits
     from astropy.io.fits.verify import VerifyWarning
 
-    size = path.stat().st_size
+    found = path.stat()
+    size = found.st_size
+    if not stat.S_ISREG(found.st_mode):
+        raise BadFits("no plain file")
     if not size:
         raise BadFits("the file is empty")
+    cards: dict[str, Any] = {}
+    odd: list[str] = []
+    images = 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VerifyWarning)
             warnings.filterwarnings("ignore", message=".*may have been truncated.*")
             with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
-                cards: dict[str, Any] = {}
-                images = 0
-                for hdu in hdus:
+                for number, hdu in enumerate(hdus):
                     info = hdu.fileinfo()
                     promised = info["datLoc"] + hdu.size
                     if promised > size:
                         raise BadFits(f"cut short: {size} bytes of at least {promised}")
                     images += hdu.header.get("NAXIS", 0) == 2
-                    for key, value in hdu.header.items():
-                        if key not in _SKIPPED:
-                            cards.setdefault(key, _plain(value))
+                    _add_cards(cards, hdu.header, number)
+                    odd += _odd_sections(hdu.header)
     except BadFits:
         raise
     except Exception as error:  # astropy raises whatever a broken header leads it into
         raise BadFits(f"not readable as FITS: {shown(error)}") from error
     if not images:
         raise BadFits("no image in it")
-    return Frame(name, cards, tuple(_odd(name, cards)))
+    return Frame(name, cards, (*_odd(name, cards), *odd))
+
+
+def _add_cards(cards: dict[str, Any], header: Header, number: int) -> None:
+    """Add the cards of an HDU; what differs from an earlier one's gets the number behind it."""
+    for key, value in header.items():
+        if key in _SKIPPED:
+            continue
+        plain = _plain(value)
+        if cards.setdefault(key, plain) != plain:
+            cards.setdefault(f"{key}@{number}", plain)
 
 
 def _plain(value: Any) -> Any:
-    """Return a card's value as JSON can hold it."""
+    """Return a card's value as JSON can hold it; a card without a value has None."""
+    from astropy.io.fits.card import Undefined
+
+    if isinstance(value, Undefined):
+        return None
     if isinstance(value, bool | int | str):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -110,11 +148,14 @@ def _plain(value: Any) -> Any:
 def _odd(name: RawName, cards: Mapping[str, Any]) -> list[str]:
     """Say what is odd about a header, each naming its card."""
     found = []
-    fclass = cards.get("FCLASS")
-    if isinstance(fclass, str):
-        found.append(f"FCLASS is the text {shown(fclass)}, not a number")
-    if fclass is not None and str(fclass).strip().lstrip("0") != str(name.fclass):
-        found.append(f"FCLASS {shown(fclass)} is not that of the name, {name.fclass:02}")
+    unknown = fclass.warning(name.fclass, 0)
+    if unknown:
+        found.append(unknown)
+    stated = cards.get("FCLASS")
+    if isinstance(stated, str):
+        found.append(f"FCLASS is the text {shown(stated)}, not a number")
+    if stated is not None and str(stated).strip().lstrip("0") != str(name.fclass):
+        found.append(f"FCLASS {shown(stated)} is not that of the name, {name.fclass:02}")
     filename = cards.get("FILENAME")
     if filename is not None and filename != str(name):
         found.append(f"FILENAME {shown(filename)} is not the file's name")
@@ -122,7 +163,6 @@ def _odd(name: RawName, cards: Mapping[str, Any]) -> list[str]:
         found.append("MJD-OBS is missing")
     found += _odd_numbers(cards)
     found += _odd_time(cards)
-    found += _odd_sections(cards)
     return found
 
 
@@ -130,38 +170,52 @@ def _odd_numbers(cards: Mapping[str, Any]) -> list[str]:
     """Say which numbers cannot be true."""
     found = [f"{card}={value}: no such sensor" for card, value in cards.items()
              if value == _ABSURD]  # fmt: skip
+    found += [f"{card}=0: no such sensor" for card in _station_away(cards)]
     for card, (low, high) in _RANGES.items():
         value = cards.get(card)
-        if value is None:
+        if value is None or (value == 0 and card in _STATION):
             continue
         if isinstance(value, bool | str) or not low <= value <= high:
             found.append(f"{card}={shown(value)}: left out, expected {low:g} to {high:g}")
     return found
 
 
+def _station_away(cards: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cards of sensors that all read 0, among them one that never can."""
+    zeros = tuple(
+        card for card in _STATION
+        if not isinstance(cards.get(card), bool) and cards.get(card) == 0
+    )  # fmt: skip
+    return zeros if _NEVER_ZERO.intersection(zeros) else ()
+
+
 def _odd_time(cards: Mapping[str, Any]) -> list[str]:
     """Say where DATE-OBS and JD disagree."""
-    from datetime import datetime
-
     date, julian = cards.get("DATE-OBS"), cards.get("JD")
-    if not isinstance(date, str) or not isinstance(julian, int | float):
+    if not isinstance(date, str) or isinstance(julian, bool) or not isinstance(julian, int | float):
         return []
     try:
         moment = datetime.fromisoformat(date)
     except ValueError:
         return [f"DATE-OBS={shown(date)}: no date"]
-    off_s = (moment - datetime(2000, 1, 1, 12)).total_seconds() - (julian - 2451545.0) * 86400
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    off_s = (moment - datetime(2000, 1, 1, 12, tzinfo=UTC)).total_seconds()
+    off_s -= (julian - 2451545.0) * 86400
     return [f"DATE-OBS is {off_s:+.0f} s off JD"] if abs(off_s) > 5 else []
 
 
-def _odd_sections(cards: Mapping[str, Any]) -> list[str]:
-    """Say which sections lie outside the image."""
-    nx, ny = cards.get("NAXIS1"), cards.get("NAXIS2")
-    found = []
-    for card in ("BIASSEC", "BIASSEC1", "BIASSEC2", "DATASEC", "DATASEC1", "DATASEC2"):
-        match = _SECTION.fullmatch(str(cards.get(card, "")))
-        if match and isinstance(nx, int) and isinstance(ny, int):
-            x0, x1, y0, y1 = (int(number) for number in match.groups())
-            if not (1 <= x0 <= x1 <= nx and 1 <= y0 <= y1 <= ny):
-                found.append(f"{card}={cards[card]} lies outside the image of {nx} x {ny}")
-    return found
+def _odd_sections(header: Header) -> Iterator[str]:
+    """Yield which sections of an HDU lie outside its image, or are none."""
+    nx, ny = header.get("NAXIS1", 0), header.get("NAXIS2", 0)
+    for card in _SECTIONS:
+        if card not in header:
+            continue
+        value = header[card]
+        match = _SECTION.fullmatch(value.strip()) if isinstance(value, str) else None
+        if not match:
+            yield f"{card}={shown(value)}: no section like [1:1024,1:4096]"
+            continue
+        x0, x1, y0, y1 = (int(number) for number in match.groups())
+        if not (1 <= x0 <= x1 <= nx and 1 <= y0 <= y1 <= ny):
+            yield f"{card}={value} lies outside the image of {nx} x {ny}"

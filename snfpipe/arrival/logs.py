@@ -46,11 +46,34 @@ def _word(column: str) -> Callable[[str], str]:
     return read
 
 
-def _text(text: str) -> str:
-    """Read free text that a page or a shell may show."""
-    if not text.isprintable() or len(text) > 40:
-        raise ValueError("no printable text of at most 40 characters")
-    return text
+def _text(limit: int) -> Callable[[str], str]:
+    """Return a reader of free text that a page or a shell may show."""
+
+    def read(text: str) -> str:
+        if not text.isprintable() or len(text) > limit:
+            raise ValueError(f"no printable text of at most {limit} characters")
+        return text
+
+    return read
+
+
+def _number(low: float = -1e6, high: float = 1e6) -> Callable[[str], float]:
+    """Return a reader of numbers in a range."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:  # and so no nan
+            raise ValueError(f"expected {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _whole(text: str) -> int:
+    """Read a whole number that a small column holds."""
+    if not -999 <= int(text) <= 9999:
+        raise ValueError("expected -999 to 9999")
+    return int(text)
 
 
 def _channel(text: str) -> int:
@@ -59,15 +82,16 @@ def _channel(text: str) -> int:
 
 
 _LOG: dict[str, Callable[[str], Any]] = {
-    "run": int, "exposure": int, "channel": _channel, "fclass": int, "object": str,
-    "run_kind": _word("run_kind"), "run_type": _word("run_type"), "filter": _text,
-    "exptime_s": float, "guide": int, "guide_s": float, "guide_f": float, "guide_x": float,
-    "interrupt": int, "quality": int, "qzelog": int,
+    "run": _whole, "exposure": _whole, "channel": _channel, "fclass": _whole, "object": str,
+    "run_kind": _word("run_kind"), "run_type": _word("run_type"), "filter": _text(20),
+    "exptime_s": _number(0), "guide": _whole, "guide_s": _number(), "guide_f": _number(),
+    "guide_x": _number(), "interrupt": _whole, "quality": _whole, "qzelog": _whole,
 }  # fmt: skip
 _TARGETS: dict[str, Callable[[str], Any]] = {
-    "name": check_target, "kind": _word("kind"), "type": _text, "pi": _text, "ra_deg": float,
-    "dec_deg": float, "iauc": _text, "redshift": float, "redshift_err": float, "mwebv": float,
-    "date_c": _text, "date_m": _text,
+    "name": check_target, "kind": _word("kind"), "type": _text(20), "pi": _text(40),
+    "ra_deg": _number(0, 360), "dec_deg": _number(-90, 90), "iauc": _text(40),
+    "redshift": _number(-1, 20), "redshift_err": _number(0), "mwebv": _number(-1, 100),
+    "date_c": _text(32), "date_m": _text(32),
 }  # fmt: skip
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from snfpipe.archive import sha256_of
-from snfpipe.arrival.fill import NightFiles, NightReport, Taken, fill_night
+from snfpipe.arrival.fill import NightFiles, NightReport, Taken, fill_night, would_fill
 from snfpipe.arrival.frames import BadFits, read_frame
 from snfpipe.arrival.logs import Log, read_obslog, read_targets
 from snfpipe.arrival.scan import Found, changed_files, nights_on_disk
 from snfpipe.config import Project
 from snfpipe.db.quick import quick_look
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName
+from snfpipe.errors import BadName, NotFound
 from snfpipe.names import Night, RawName
 
 
 def refresh(
-    project: Project, database: Database, nights: Iterable[Night] = (), *, dry_run: bool = False
+    project: Project, database: Database, nights: Sequence[Night] = (), *, dry_run: bool = False
 ) -> Iterator[NightReport]:
     """Take in what is new or changed on disk, night by night.
 
@@ -29,7 +29,7 @@ def refresh(
         Its site names the raw folder.
     database : Database
         Where the rows go.
-    nights : iterable of Night
+    nights : sequence of Night
         Which nights; all that are on disk where none is given.
     dry_run : bool
         Only report.
@@ -38,25 +38,30 @@ def refresh(
     ------
     NightReport
         Of each night that had anything new, once it is committed.
+
+    Raises
+    ------
+    NotFound
+        A night that has no folder.
     """
     raw = project.site.raw
+    for night in nights:
+        if not (raw / night.folder).is_dir():
+            raise NotFound(
+                f"there is no folder {raw / night.folder} of night {night}",
+                hint="check the night, and `raw` of the site file",
+            )
     wanted = list(nights) or nights_on_disk(raw)
     with quick_look(project.site.database_url, project.root) as ask:
         changed = changed_files(ask, raw, wanted)
     targets = read_targets(raw / "targets.csv") if changed else Log()
     for night, found in sorted(changed.items()):
         files = _read(raw, night, found, targets)
-        yield _would(files) if dry_run else database.transact(partial(fill_night, files=files))
-
-
-def _would(files: NightFiles) -> NightReport:
-    """Return what a dry run has to say."""
-    return NightReport(
-        str(files.night),
-        taken=[str(entry.frame.name) for entry in files.taken],
-        unreadable={found.path: reason for found, reason in files.bad},
-        warnings=files.warnings,
-    )
+        if dry_run:
+            with database.read() as session:
+                yield would_fill(session, files)
+        else:
+            yield database.transact(partial(fill_night, files=files))
 
 
 def _read(raw: Path, night: Night, found: Sequence[Found], targets: Log) -> NightFiles:
@@ -66,6 +71,9 @@ def _read(raw: Path, night: Night, found: Sequence[Found], targets: Log) -> Nigh
         night, log=log.rows, targets=targets.rows, warnings=[*targets.warnings, *log.warnings]
     )
     for entry in found:
+        if entry.gone:
+            files.gone.append(entry.path)
+            continue
         path = raw / entry.path
         try:
             name = RawName.parse(path.name)

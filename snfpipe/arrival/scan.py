@@ -13,20 +13,23 @@ from snfpipe.db.quick import REVISION, Ask, quick_look, revision
 from snfpipe.errors import BadName
 from snfpipe.names import Night
 
-_KNOWN = (
-    "SELECT path, size, mtime_ns FROM file WHERE area = 'raw' "
-    "UNION ALL SELECT path, size, mtime_ns FROM bad_frame"
-)
+_FILES = "SELECT path, size, mtime_ns FROM file WHERE area = 'raw'"
+_BAD = "SELECT path, size, mtime_ns FROM bad_frame"
 _PART = {2: re.compile("[0-9]{2}"), 3: re.compile("[0-9]{3}")}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file of a raw night, as its folder shows it; ``path`` is relative to the raw folder."""
+    """A file of a raw night, as its folder shows it.
+
+    ``path`` is relative to the raw folder, with what cannot be printed escaped: such a file is no
+    frame and is never opened.  ``gone`` is one that could not be taken and has been removed.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    gone: bool = False
 
 
 def nights_on_disk(raw: Path) -> list[Night]:
@@ -57,19 +60,48 @@ def anything_new(project: Project) -> bool:
 
 def changed_files(ask: Ask, raw: Path, nights: Iterable[Night]) -> dict[Night, list[Found]]:
     """Return the files the database does not know as they are, by night."""
-    known = {path: (size, mtime_ns) for path, size, mtime_ns in ask(_KNOWN)}
+    files = {path: (size, mtime_ns) for path, size, mtime_ns in ask(_FILES)}
+    bad = {path: (size, mtime_ns) for path, size, mtime_ns in ask(_BAD)}
+    known = {**files, **bad}
+    bad_of: dict[str, list[str]] = {}
+    for path in bad:
+        bad_of.setdefault(path.rpartition("/")[0], []).append(path)
     changed: dict[Night, list[Found]] = {}
     for night in nights:
         folder = night.folder
+        there = set()
+        found = []
         with os.scandir(raw / folder) as entries:
             for entry in entries:
                 if not entry.name.endswith(".fits"):
                     continue
-                path, state = f"{folder}/{entry.name}", entry.stat()
-                seen = (state.st_size, state.st_mtime_ns)
-                if known.get(path) != seen and entry.is_file():
-                    changed.setdefault(night, []).append(Found(path, *seen))
-    return {night: sorted(found, key=lambda one: one.path) for night, found in changed.items()}
+                path = _printable(f"{folder}/{entry.name}")
+                seen = _seen(entry)
+                there.add(path)
+                if known.get(path) != seen:
+                    found.append(Found(path, *seen))
+        found += [
+            Found(path, 0, 0, gone=True)
+            for path in bad_of.get(folder, ())
+            if path not in there and path not in files
+        ]
+        if found:
+            changed[night] = sorted(found, key=lambda one: one.path)
+    return changed
+
+
+def _seen(entry: os.DirEntry[str]) -> tuple[int, int]:
+    """Return size and time of a file; of a link that leads nowhere, its own."""
+    try:
+        state = entry.stat()
+    except OSError:
+        state = entry.stat(follow_symlinks=False)
+    return state.st_size, state.st_mtime_ns
+
+
+def _printable(path: str) -> str:
+    """Return a path as the database holds it."""
+    return path if path.isprintable() else ascii(path)[1:-1][:400]
 
 
 def _folders(folder: Path, digits: int) -> list[str]:

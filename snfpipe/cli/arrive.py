@@ -33,7 +33,7 @@ def arrive(nights: tuple[str, ...], dry_run: bool, verbose: bool, as_json: bool)
     from snfpipe.db.session import open_database
 
     project = load_project()
-    database = open_database(project.site.database_url, project.root, create=True)
+    database = open_database(project.site.database_url, project.root, create=not dry_run)
     reports = []
     for report in refresh(project, database, wanted, dry_run=dry_run):
         reports.append(report)
@@ -48,6 +48,8 @@ def arrive(nights: tuple[str, ...], dry_run: bool, verbose: bool, as_json: bool)
             click.echo(f"  changed: {name}")
         for path, reason in report.unreadable.items():
             click.echo(f"  unreadable: {path}: {reason}")
+        for path in report.gone:
+            click.echo(f"  gone: {path}")
         if verbose:
             for text in report.warnings:
                 click.echo(f"  warning: {text}", file=sys.stderr)

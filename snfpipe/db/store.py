@@ -37,6 +37,15 @@ def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
         yield part
 
 
+def alone(session: Session, what: str) -> None:
+    """Wait until no other transaction does `what`; until the end of this one, none will.
+
+    SQLite has one writer at a time anyhow.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
+
+
 def insert(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert `rows` (all with the same keys) in as few round trips as the driver allows."""
     if rows:
