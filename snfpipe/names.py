@@ -377,7 +377,7 @@ class VersionName:
 # --- units and jobs ------------------------------------------------------------------------
 
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,39}", re.ASCII)
-_SURVEY_PREFIX = re.compile(r"(?:SNF|PTF|SN)(?=[0-9])", re.ASCII)
+_SURVEY_PREFIX = re.compile(r"\A(?:SNF|PTF|SN)(?=[0-9])", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}", re.ASCII)
 _META_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,18}-", re.ASCII)
 
