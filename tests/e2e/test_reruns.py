@@ -7,11 +7,12 @@ import shutil
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tests.e2e import survey
 from tests.e2e.conftest import NIGHTS, make_project
-from tests.e2e.project import Project
+from tests.e2e.project import SOURCE, Project
 
 A, B, C = NIGHTS
 STEPS = ("file_quality", "cube_generation", "extract_star")
@@ -182,3 +183,9 @@ def test_status_counts_every_unit_of_every_step_once(finished):
         assert sum(step["states"].values()) == len(NIGHTS)
         assert step["states"]["done"] == len(NIGHTS)
     assert json.loads(finished.run("snf", "status", "--json").stdout) == status
+
+
+@pytest.mark.parametrize("words", [("status",), ("summary",), ("why", "*")])
+def test_json_is_as_its_schema_in_the_docs_says(finished, words):
+    schema = json.loads((SOURCE / "docs" / "schemas" / f"{words[0]}.json").read_text())
+    jsonschema.validate(json.loads(finished.run("snf", *words, "--json").stdout), schema)
