@@ -12,14 +12,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from snfpipe.errors import Refused
+from snfpipe.errors import Refused, shown
+from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 
 INCOMING = ".incoming"
 ORPHANS = ".orphans"
+TRASH = ".trash"  # what jobs that were deleted had, by deletion
+QUARANTINE = ".quarantine"  # what is no good, or nobody's
 _BLOCK = 1 << 20
 
 
@@ -110,6 +113,141 @@ def set_aside(archive: Path, token: str, path: str) -> None:
         aside = archive / ORPHANS / token
         aside.mkdir(parents=True, exist_ok=True)
         os.replace(target, aside / target.name)
+
+
+def check_path(path: str) -> str:
+    """Return the path of a product's file below the archive, or refuse what could lead elsewhere.
+
+    Raises
+    ------
+    Refused
+        The path is absolute, has ``..`` or empty parts, or lies in one of the archive's own
+        hidden folders.
+    """
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or path.startswith(".") or "\0" in path:
+        raise Refused(
+            f"{shown(path)} is no path of a product below the archive",
+            hint="the row in table `file` that says so was not made by registering; look at it",
+        )
+    return path
+
+
+def put_away(
+    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+) -> list[str]:
+    """Rename files of the archive to the same paths below `aside`; again after a kill.
+
+    Parameters
+    ----------
+    archive : Path
+        The archive's folder.
+    aside : Path
+        A folder on the archive's filesystem.
+    paths : iterable of str
+        Files below the archive.
+    watch : callable, optional
+        Called after each file.
+
+    Returns
+    -------
+    list of str
+        Those that are in neither place.
+
+    Raises
+    ------
+    Refused
+        A path, or a symbolic link in it, leads out of the archive; nothing was moved.
+    """
+    paths = list(paths)
+    _check_inside(archive, paths)
+    lost = []
+    folders: set[Path] = set()
+    for path in paths:
+        source, target = archive / path, aside / path
+        if target.parent not in folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(target.parent)
+        try:
+            source.rename(target)
+        except FileNotFoundError:
+            if not target.exists():
+                lost.append(path)
+        killpoint("archive:put-away")
+        if watch:
+            watch()
+    sync([*folders, *existing({(archive / path).parent for path in paths})])
+    return lost
+
+
+def bring_back(
+    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+) -> list[str]:
+    """Undo :func:`put_away`; again after a kill. Nothing in the archive is overwritten.
+
+    Returns
+    -------
+    list of str
+        Those that are in neither place.
+
+    Raises
+    ------
+    Refused
+        Another file stands where one should go, or a path leads out of the archive.
+    """
+    paths = list(paths)
+    _check_inside(archive, paths)
+    lost = []
+    folders: set[Path] = set()
+    for path in paths:
+        source, target = aside / path, archive / path
+        if target.parent not in folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(target.parent)
+        try:
+            os.link(source, target)
+        except FileNotFoundError:
+            if not target.exists():
+                lost.append(path)
+        except FileExistsError:
+            if not _same(source, target):
+                raise Refused(
+                    f"another file stands at {target}", hint="`snf audit` tells whose it is"
+                ) from None
+        source.unlink(missing_ok=True)
+        killpoint("archive:bring-back")
+        if watch:
+            watch()
+    sync([*folders, *existing({(aside / path).parent for path in paths})])
+    return lost
+
+
+def _check_inside(archive: Path, paths: Iterable[str]) -> None:
+    """Refuse paths that lead out of the archive, by their words or by symbolic links."""
+    root = archive.resolve()
+    for folder in {os.path.dirname(check_path(path)) for path in paths}:
+        if (archive / folder).resolve() != root / folder:
+            raise Refused(
+                f"{archive / folder} leads out of the archive",
+                hint="a symbolic link stands in its way; only plain folders are the archive's",
+            )
+
+
+def existing(folders: Iterable[Path]) -> list[Path]:
+    """Return those folders that are there."""
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder below `root`, and those above it, as far as they are empty."""
+    while folder != root and root in folder.parents:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        folder = folder.parent
 
 
 def incoming_names(archive: Path, token: str) -> list[str]:

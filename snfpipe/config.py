@@ -59,6 +59,7 @@ class Site:
     archive: Path
     jobs: Path
     settings: Mapping[str, Any]
+    trash_days: float = 30
 
 
 @dataclass(frozen=True)
@@ -385,6 +386,7 @@ def _load_site(root: Path, name: str, version: Version, asked_by: Where) -> Site
         archive=root / content["archive"],
         jobs=root / content["jobs"] / version.label,
         settings=content.get("settings", {}),
+        trash_days=content.get("trash_days", 30),
     )
 
 

@@ -222,6 +222,23 @@ class ProcessParent(Base):
     )
 
 
+class DeletedParent(Base):
+    """A process that was deleted while one made from it was kept; undone by the same bytes.
+
+    ``base`` is the parent's id without its index, ``checksum`` that of its main file.
+    """
+
+    __tablename__ = "deleted_parent"
+    child: Mapped[str] = mapped_column(
+        _IdProcess, ForeignKey("process.id_process"), primary_key=True
+    )
+    parent: Mapped[str] = mapped_column(_IdProcess, primary_key=True)
+    base: Mapped[str] = mapped_column(_IdProcess, index=True)
+    checksum: Mapped[str] = mapped_column(_Sha256)
+    job: Mapped[str] = mapped_column(String(120))
+    moment: Mapped[datetime]
+
+
 class File(Base):
     """One file of a process; ``path`` is relative to its area (``raw`` or ``archive``)."""
 
@@ -341,6 +358,24 @@ class Owed(Base):
     id_exposure: Mapped[int | None] = mapped_column(BigInteger)
     reason: Mapped[str | None] = mapped_column(Text)
     failure: Mapped[str | None] = mapped_column(Text)
+
+
+class DeletedJob(Base):
+    """A job that was deleted: its rows as they were, until it is restored or purged.
+
+    ``state`` tells how far its files are: see :mod:`snfpipe.jobs.trash`.
+    """
+
+    __tablename__ = "deleted_job"
+    deletion: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), primary_key=True, index=True)
+    state: Mapped[str] = mapped_column(String(12), index=True)
+    by: Mapped[str] = mapped_column(String(80))
+    moment: Mapped[datetime]
+    processes: Mapped[int]
+    files: Mapped[int]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[str] = mapped_column(Text)
 
 
 # --- who does what for everybody -----------------------------------------------------------

@@ -347,6 +347,35 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_process_parent_parent"), "process_parent", ["parent"], unique=False)
     op.create_table(
+        "deleted_parent",
+        sa.Column("child", sa.String(length=25), nullable=False),
+        sa.Column("parent", sa.String(length=25), nullable=False),
+        sa.Column("base", sa.String(length=25), nullable=False),
+        sa.Column("checksum", sa.String(length=64), nullable=False),
+        sa.Column("job", sa.String(length=120), nullable=False),
+        sa.Column("moment", sa.DateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["child"], ["process.id_process"], name=op.f("fk_deleted_parent_child_process")
+        ),
+        sa.PrimaryKeyConstraint("child", "parent", name=op.f("pk_deleted_parent")),
+    )
+    op.create_index(op.f("ix_deleted_parent_base"), "deleted_parent", ["base"], unique=False)
+    op.create_table(
+        "deleted_job",
+        sa.Column("deletion", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("moment", sa.DateTime(), nullable=False),
+        sa.Column("processes", sa.Integer(), nullable=False),
+        sa.Column("files", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("deletion", "name", name=op.f("pk_deleted_job")),
+    )
+    op.create_index(op.f("ix_deleted_job_name"), "deleted_job", ["name"], unique=False)
+    op.create_index(op.f("ix_deleted_job_state"), "deleted_job", ["state"], unique=False)
+    op.create_table(
         "lease",
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("holder", sa.String(length=160), nullable=False),
