@@ -39,14 +39,18 @@ def read_text(
     """
     try:
         # non-blocking: a named pipe would be waited for
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
                 raise _unreadable(path, "it is no plain file", "name a text file")
             if found.st_size > LIMIT:
                 told = f"it has {found.st_size} bytes, expected at most {LIMIT}"
                 raise _unreadable(path, told, "name the right file")
-            content = file.read()
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(handle)
     except FileNotFoundError as error:
         raise NotFound(
             f"there is no file {shown(path, 200)}", hint=missing, place=asked_by and asked_by()

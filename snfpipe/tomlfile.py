@@ -135,9 +135,12 @@ def _check(content: dict[str, Any], rules: dict[str, Any], path: Path, text: str
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(rules)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(content))
-    if error is None:
+    errors = list(validator.iter_errors(content))
+    if not errors:
         return
+    # a misspelt key is also missing under its right name: tell of the misspelling
+    unknown_keys = [error for error in errors if error.validator == "additionalProperties"]
+    error = jsonschema.exceptions.best_match(unknown_keys or errors)
     keys = [str(part) for part in error.absolute_path]
     message, hint = _explain(error)
     unknown = re.search(r"'([^']+)' (?:was|were) unexpected", error.message)

@@ -69,11 +69,11 @@ def check_label(root: Path, label: str, asked_by: Where | None = None) -> Versio
         No version is called like that.
     """
     name = VersionName.parse(label)
-    if not _path(root, label).is_file():
-        known = ", ".join(list_versions(root)) or "none"
+    known = list_versions(root)
+    if label not in known:
         raise NotFound(
             f"there is no version {label}",
-            hint=f"versions that exist: {known}",
+            hint=f"versions that exist: {', '.join(known) or 'none'}",
             place=asked_by and asked_by(),
         )
     return name
