@@ -23,7 +23,19 @@ def make_engine(site: Site) -> Engine:
         from snfpipe.engines.local import LocalEngine
 
         return LocalEngine(site.jobs.parent / ".local", site.slots)
-    raise ConfigError(
-        f"site {site.name} wants engine {site.engine!r}, which is not there yet",
-        hint="engines: local",
-    )
+    from snfpipe.engines.batch import BatchEngine, Scheduler
+    from snfpipe.engines.settings import Settings
+
+    settings = Settings.of(site.settings)
+    scheduler: Scheduler
+    if site.engine == "grid_engine":
+        from snfpipe.engines.grid_engine import GridEngine
+
+        scheduler = GridEngine(settings)
+    else:
+        raise ConfigError(
+            f"site {site.name} wants engine {site.engine!r}, which is not there yet",
+            hint="engines: local, grid_engine",
+        )
+    folder = site.jobs.parent / f".{site.engine}"
+    return BatchEngine(scheduler, folder, site.slots, site.grace_s)

@@ -32,6 +32,7 @@ class Submission:
 
     token: str
     name: str
+    production: str
     plan: str
     script: Path
     stdout: Path
@@ -46,7 +47,8 @@ class EngineOutcome:
     """What an engine's accounting says of a submission that ended; times are epoch seconds.
 
     ``failure`` is the engine's own trouble, empty if it had none: with it, no exit status means
-    success.
+    success.  An outcome that is not ``final`` tells of starts that failed: the engine may try
+    again, or say more.
     """
 
     exit_status: int | None = None
@@ -57,6 +59,7 @@ class EngineOutcome:
     ended: float | None = None
     cpu_s: float | None = None
     memory_mb: float | None = None
+    final: bool = True
 
 
 class Engine(Protocol):
@@ -74,8 +77,8 @@ class Engine(Protocol):
     name: str
     grace_s: float
 
-    def capacity(self) -> int | None:
-        """Return how many submissions would be taken now; None for any number."""
+    def capacity(self) -> int:
+        """Return how many submissions could start now, as far as the site's cap goes."""
         ...
 
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
@@ -84,7 +87,8 @@ class Engine(Protocol):
         Returns
         -------
         dict
-            Token -> engine id of those that were taken; the others may be tried again.
+            Token -> engine id of those that were taken; the others may be tried again.  One that
+            the engine refuses counts as taken, and has ended: :meth:`outcomes` says why.
 
         Raises
         ------
@@ -100,6 +104,18 @@ class Engine(Protocol):
         ------
         ServiceUnavailable
             The engine does not answer; an empty answer means that it has none.
+        """
+        ...
+
+    def fill(self) -> None:
+        """Let what waits for room under the site's cap start, as far as there is some.
+
+        Whoever looks after jobs calls it once a cycle, after :meth:`snapshot`.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine does not answer.
         """
         ...
 

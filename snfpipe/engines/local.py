@@ -77,6 +77,9 @@ class LocalEngine:
         running = {self._engine_id(*entry) for entry in self._running()}
         return dict.fromkeys(running - {""}, EngineState.RUNNING)
 
+    def fill(self) -> None:
+        """Do nothing: what has no slot is not taken."""
+
     def find(self, tokens: Collection[str]) -> dict[str, str]:
         """Return the running ones among `tokens`."""
         found = {

@@ -74,6 +74,16 @@ def send(process: str, number: signal.Signals) -> bool:
     return True
 
 
+def descendants(process: str) -> list[str]:
+    """Return the identities of all that descends from the process of an :func:`identity`."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    seen = {pid: found for pid in pids if (found := stat(pid)) is not None}
+    mine = {int(process.partition(":")[0])} if alive(process) else set()
+    while more := {pid for pid, it in seen.items() if it.parent in mine and pid not in mine}:
+        mine |= more
+    return [f"{pid}:{seen[pid].started}" for pid in mine if f"{pid}:{seen[pid].started}" != process]
+
+
 def reap_descendants() -> None:
     """Make this process the parent of every descendant that loses its own.
 

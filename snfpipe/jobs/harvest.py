@@ -119,7 +119,9 @@ class Harvester:
         if not jobs:
             return []
         # in this order: what the database knew before must be in the snapshot while it runs
-        return self._settle(jobs, self._engine.snapshot())
+        snapshot = self._engine.snapshot()
+        self._engine.fill()
+        return self._settle(jobs, snapshot)
 
     def recover(self) -> list[Settled]:
         """Do what may have been left undone: late ends of lost jobs, and remains of old attempts.

@@ -104,7 +104,8 @@ def judge(
     """
     last = {record["kind"]: record for record in records}
     end = last.get("end")
-    if end is None and not (gone and ("ending" in last or accounting or given_up)):
+    told_end = accounting is not None and accounting.final
+    if end is None and not (gone and ("ending" in last or told_end or given_up)):
         return None
     state, reason = _judge(spec, last, records, accounting, complaint)
     accounted = "ending" in last and "accounted" in last
@@ -208,10 +209,13 @@ def _of_wrapper(end: Record, complaint: str) -> tuple[State, str]:
 
 def _of_accounting(accounting: EngineOutcome) -> tuple[State, str]:
     """Judge an attempt of which only the engine has something to say."""
+    if not accounting.final:
+        return State.LOST, f"the engine lost it: {shown(accounting.failure, 200)}, then no trace"
+    if accounting.signal:
+        why = f" ({shown(accounting.failure, 200)})" if accounting.failure else ""
+        return State.KILLED, f"the engine says that {_signal(accounting.signal)} ended it{why}"
     if accounting.failure:
         return State.FAILED, f"the engine could not run it: {shown(accounting.failure, 200)}"
-    if accounting.signal:
-        return State.KILLED, f"the engine says that it was ended by {_signal(accounting.signal)}"
     if accounting.exit_status:
         return State.FAILED, f"the engine says that it ended with status {accounting.exit_status}"
     return State.LOST, "the engine says that it ended well, but its ledger does not"

@@ -139,6 +139,7 @@ def _submission(spec: JobSpec) -> Submission:
     return Submission(
         token=spec.token,
         name=spec.job,
+        production=spec.production,
         plan=spec.plan,
         script=folder.script,
         stdout=folder.engine_out,

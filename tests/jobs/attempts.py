@@ -87,7 +87,8 @@ def submission(folder: AttemptFolder) -> Submission:
     spec = folder.load()
     limits = spec.limits
     return Submission(
-        spec.token, spec.job, spec.plan, folder.script, folder.engine_out, folder.engine_err,
+        spec.token, spec.job, spec.production, spec.plan, folder.script, folder.engine_out,
+        folder.engine_err,
         limits["cpu_s"], limits["memory_mb"], limits["wall_s"],
     )  # fmt: skip
 

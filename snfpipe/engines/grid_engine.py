@@ -1,0 +1,312 @@
+"""Grid Engine's commands: arguments, and what qsub, qstat and the accounting file say.
+
+Seen to work with Son of Grid Engine 8.1.9.  The accounting of others has the same fields in the
+same places, more or fewer behind them, times in milliseconds in some; see accounting(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
+from snfpipe.engines.base import EngineOutcome, EngineState
+from snfpipe.engines.batch import QueueEntry, Rejection
+from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines.growing import GrowingFile, Mark, mark_end
+from snfpipe.engines.settings import Settings
+from snfpipe.errors import ServiceUnavailable, shown
+
+_LARGEST = 75_000  # max_aj_tasks, where qconf does not tell
+_WORDS_A_CALL = 500
+_REQUEST = "h_rt={wall_s},h_cpu={cpu_s},h_rss={memory_mb}M"
+
+#: ``failed`` -> what it means, where the job's script ran (sge_status(5)).
+_RAN = {
+    12: "before pestop", 13: "in pestop", 14: "before epilog", 15: "in epilog",
+    16: "releasing processor set", 17: "through signal", 24: "migrating", 30: "application error",
+    37: "qmaster enforced h_rt, h_cpu or h_vmem limit", 100: "assumedly after job",
+}  # fmt: skip
+#: The same, where it did not, or will again.
+_NOT_STARTED = {
+    1: "assumedly before job", 3: "before writing config", 4: "before writing PID",
+    6: "setting processor set", 7: "before prolog", 8: "in prolog", 9: "before pestart",
+    10: "in pestart", 11: "before job", 18: "shepherd returned error",
+    19: "before writing exit_status", 20: "found unexpected error file", 21: "in recognizing job",
+    25: "rescheduling", 26: "opening output file", 27: "searching requested shell",
+    28: "changing to working directory", 29: "AFS setup", 31: "accessing sgepasswd file",
+    32: "entry is missing in password file", 33: "wrong password",
+    36: "checking configured daemons", 38: "adding supplementary group",
+}  # fmt: skip
+_SIGNALLED = {17, 37, 100}
+# "Unable to run job" is also how qsub tells that nobody answered
+_NO_ANSWER = re.compile(r"qmaster|commlib|gdi|timeout|communication", re.IGNORECASE)
+
+
+class GridEngine:
+    """The commands of one cell.
+
+    Parameters
+    ----------
+    settings : Settings
+        The site's; ``SGE_ROOT`` and the like come from its environment or this process's.
+    """
+
+    name = "grid_engine"
+    variable = "SGE_TASK_ID"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._commands = Commands(settings.environment, settings.timeout_s)
+        self._largest: int | None = None
+        self._accounting: Accounting | None = None
+
+    def largest_array(self) -> int:
+        """Return max_aj_tasks, asked once."""
+        if self._largest is None:
+            answer = self._commands.call("qconf", "-sconf", "global")
+            match = re.search(r"^max_aj_tasks\s+([0-9]+)", answer.out, re.MULTILINE)
+            self._largest = (int(match[1]) if match else 0) or _LARGEST
+        return self._largest
+
+    def facts(self) -> dict[str, Any]:
+        """Return the end of the accounting file."""
+        return {"accounting": mark_end(self._accounting_path).to_json()}
+
+    def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
+        """Call qsub."""
+        words = qsub(array, folder.path, self._settings, held=held)
+        return submitted(self._commands.call(*words, holding=[lease]))
+
+    def queue(self) -> list[QueueEntry]:
+        """Call qstat."""
+        text = self._commands.ask("qstat", "-u", "*", "-xml")
+        try:
+            return list(parse_qstat(text))
+        except (ElementTree.ParseError, ValueError) as error:
+            raise ServiceUnavailable(
+                f"qstat -xml prints what is no list of jobs: {shown(error)}",
+                hint="run it by hand and look",
+            ) from error
+
+    def trouble(self, job: int, task: int) -> str:
+        """Return the error reason that ``qstat -j`` shows."""
+        answer = self._commands.call("qstat", "-j", str(job))
+        match = re.search(rf"^error reason\s+{task}:\s+(.*)", answer.out, re.MULTILINE)
+        return match[1].strip() if match else "its queue entry is in error"
+
+    def hold(self, job: int, tasks: Collection[int]) -> None:
+        """Call qhold; tasks that are gone are passed over."""
+        self._act("qhold", job, tasks)
+
+    def release(self, job: int, tasks: Collection[int]) -> None:
+        """Call qrls."""
+        self._act("qrls", job, tasks)
+
+    def cancel(self, job: int, tasks: Collection[int]) -> None:
+        """Call qdel."""
+        self._act("qdel", job, tasks)
+
+    def ended(
+        self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
+    ) -> dict[TaskId, EngineOutcome]:
+        """Read on in the accounting file, and return what is known of tasks."""
+        marks = [Mark.from_json(it["accounting"]) for it in facts.values() if "accounting" in it]
+        if not marks:
+            return {}
+        earliest = min(marks, key=lambda it: it.time)
+        if self._accounting is None or earliest.time < self._accounting.since:
+            self._accounting = Accounting(self._accounting_path, earliest)
+        self._accounting.read()
+        return self._accounting.of(wanted)
+
+    @property
+    def _accounting_path(self) -> Path:
+        """Where the qmaster writes."""
+        if self._settings.accounting:
+            return Path(self._settings.accounting)
+        found = self._commands.environment
+        root = found.get("SGE_ROOT", "/var/lib/gridengine")
+        return Path(root, found.get("SGE_CELL", "default"), "common", "accounting")
+
+    def _act(self, program: str, job: int, tasks: Collection[int]) -> None:
+        """Call a program on tasks of an array."""
+        parts = [f"{job}.{part}" for part in ranges(tasks)]
+        for start in range(0, len(parts), _WORDS_A_CALL):
+            answer = self._commands.call(program, *parts[start : start + _WORDS_A_CALL])
+            if answer.status != 0 and _no_answer(answer):
+                raise unavailable(program, answer)
+
+
+class Accounting:
+    """The ends of our tasks in an accounting file, from a mark on."""
+
+    def __init__(self, path: Path, mark: Mark) -> None:
+        self.since = mark.time
+        self._file = GrowingFile(path, mark)
+        self._ends: dict[tuple[str, int], tuple[int, EngineOutcome]] = {}
+
+    def read(self) -> None:
+        """Take in what was added.
+
+        Raises
+        ------
+        ServiceUnavailable
+            It cannot be read.
+        """
+        try:
+            for line in self._file.lines():
+                end = parse_accounting(line)
+                if end is None:
+                    continue
+                task, outcome = end
+                known = self._ends.get((task.token, task.task))
+                if known is None or outcome.final or not known[1].final:
+                    self._ends[task.token, task.task] = (task.job, outcome)
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"the accounting file cannot be read: {error}",
+                hint="mend that, or set `accounting` in the site's [settings]",
+            ) from error
+
+    def of(self, wanted: Collection[TaskId]) -> dict[TaskId, EngineOutcome]:
+        """Return what is known of tasks; one with job number 0 is known by its array alone."""
+        found = {}
+        for it in wanted:
+            job, outcome = self._ends.get((it.token, it.task), (-1, None))
+            if outcome is not None and it.job in (0, job):
+                found[TaskId(job, it.task, it.token)] = outcome
+        return found
+
+
+# --- arguments -----------------------------------------------------------------------------
+
+
+def qsub(array: Array, folder: Path, settings: Settings, *, held: bool) -> list[str]:
+    """Return the call that submits an array."""
+    queue = settings.queue_of(array.plan)
+    request = settings.request_of(array, _REQUEST)
+    return [
+        "qsub", "-terse", "-N", array.name, "-t", f"1-{len(array.submissions)}",
+        "-r", "n", "-notify", "-S", "/bin/bash",
+        "-wd", str(folder), "-o", "$TASK_ID/engine.out", "-e", "$TASK_ID/engine.err",
+        *(["-h"] if held else []),
+        *(["-q", queue] if queue else []),
+        *(["-l", request] if request else []),
+        *settings.options,
+        str(folder / "script"),
+    ]  # fmt: skip
+
+
+# --- parsers -------------------------------------------------------------------------------
+
+
+def submitted(answer: Answer) -> int:
+    """Return the job number that ``qsub -terse`` printed (``4711.1-50:1``).
+
+    Raises
+    ------
+    Rejection
+        The qmaster will not have it.
+    ServiceUnavailable
+        It gave no answer, or one that is no number.
+    """
+    if answer.status == 0:
+        match = re.fullmatch(r"([0-9]{1,12})(\.[0-9:-]+)?", (answer.out.split("\n") or [""])[-1])
+        if match:
+            return int(match[1])
+    elif "Unable to run job" in answer.err and not _no_answer(answer):
+        raise Rejection(answer.said)
+    raise unavailable("qsub", answer)
+
+
+def _no_answer(answer: Answer) -> bool:
+    """Tell whether a command's words are about the qmaster, not about the job."""
+    return _NO_ANSWER.search(answer.err) is not None
+
+
+def parse_qstat(text: str) -> Iterator[QueueEntry]:
+    """Yield the tasks that ``qstat -xml`` lists, whatever namespace its elements are in.
+
+    Raises
+    ------
+    ParseError, ValueError
+        It is no list of jobs.
+    """
+    root = ElementTree.fromstring(text)  # noqa: S314 - the qmaster's own; expat bounds entities
+    if _plain(root.tag) != "job_info":
+        raise ValueError(f"found <{_plain(root.tag)}>, expected <job_info>")
+    for element in root.iter():
+        if _plain(element.tag) != "job_list":
+            continue
+        fields = {_plain(child.tag): (child.text or "").strip() for child in element}
+        job = int(fields["JB_job_number"])
+        state = _state(fields.get("state", ""))
+        for task in parse_ranges(fields["tasks"]) if fields.get("tasks") else (1,):
+            yield QueueEntry(job, task, fields.get("JB_name", ""), state)
+
+
+def _plain(tag: str) -> str:
+    """Return an element's name without its namespace."""
+    return tag.rpartition("}")[2]
+
+
+def _state(letters: str) -> EngineState:
+    """Return what qstat's letters mean (sge_status(5))."""
+    if "E" in letters:
+        return EngineState.ERROR
+    if "q" not in letters:
+        return EngineState.RUNNING
+    return EngineState.HELD if "h" in letters else EngineState.QUEUED
+
+
+def parse_accounting(line: str) -> tuple[TaskId, EngineOutcome] | None:
+    """Return the task and its end, if a line of the accounting file is one of an array of ours."""
+    fields = line.split(":")
+    if len(fields) < 43 or line.startswith("#"):
+        return None
+    token = token_of(fields[4])
+    if token is None:
+        return None
+    try:
+        task = TaskId(int(fields[5]), int(fields[35]), token)
+        return task, _outcome(fields)
+    except ValueError:
+        return None
+
+
+def _outcome(fields: Sequence[str]) -> EngineOutcome:
+    """Return what the fields of a record say (accounting(5))."""
+    failed, status = int(fields[11]), int(fields[12])
+    host = fields[1]
+    if failed in _NOT_STARTED or (failed and failed not in _RAN):
+        why = _NOT_STARTED.get(failed, "unknown to accounting(5)")
+        return EngineOutcome(failure=f"failed {failed}: {why}", host=host, final=False)
+    signal = status - 128 if status > 128 else None
+    failure = f"failed {failed}: {_RAN[failed]}" if failed else ""
+    if failed in _SIGNALLED and failed != 37 and signal is not None:
+        failure = ""  # that it was signalled is said by the signal
+    return EngineOutcome(
+        exit_status=None if signal else status,
+        signal=signal,
+        failure=failure,
+        host=host,
+        started=_seconds(fields[9]),
+        ended=_seconds(fields[10]),
+        cpu_s=float(fields[36]),
+        memory_mb=_resident_mb(fields[16]),
+    )
+
+
+def _seconds(text: str) -> float | None:
+    """Return a time in epoch seconds; some sites write milliseconds, and 0 for never."""
+    value = float(text)
+    return (value / 1000 if value > 1e11 else value) or None
+
+
+def _resident_mb(text: str) -> float | None:
+    """Return ru_maxrss (kB) in MB."""
+    return round(float(text) * 1024 / 1e6, 1) or None
