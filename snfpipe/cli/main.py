@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("snfpipe.cli.control:cancel", "End jobs that run."),
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "version": ("snfpipe.cli.version:version", "List or switch the code version."),
+    "engine": ("snfpipe.cli.engine:engine", "Start and end private schedulers and databases."),
     "db": ("snfpipe.cli.db:db", "Create the database, or bring its schema up to date."),
     "completion": ("snfpipe.cli.completion:completion", "Print what makes a shell complete."),
 }

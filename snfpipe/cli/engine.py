@@ -1,0 +1,135 @@
+"""``snf engine``: private schedulers and databases for development and tests."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from snfpipe.cli.render import print_json, print_table
+from snfpipe.config import find_root
+from snfpipe.services import NAMES
+
+if TYPE_CHECKING:
+    from snfpipe.services import Service
+
+_KIND = click.Choice([*NAMES, "all"])
+_FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Where they live (default: work/engines of the project).",
+)
+_DRY_RUN = click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+@click.group()
+def engine() -> None:
+    """Start and end a private Grid Engine, Slurm or PostgreSQL on this machine.
+
+    They listen on this machine only and leave the system's own alone. Schedulers need root.
+
+    \b
+    Example:
+      snf engine up grid_engine postgresql
+      eval "$(snf engine env)"
+      snf engine down
+    """
+
+
+@engine.command()
+@click.argument("kinds", nargs=-1, type=_KIND)
+@_FOLDER
+@_DRY_RUN
+def up(kinds: tuple[str, ...], folder: Path | None, dry_run: bool) -> None:
+    """Start services (all without a name); those that run are left as they are.
+
+    Prints the variables by which they are reached.
+
+    \b
+    Example:
+      snf engine up grid_engine
+    """
+    for service in _services(kinds, folder):
+        if service.is_up():
+            click.echo(f"# {service.name} runs in {service.folder}")
+        elif dry_run:
+            click.echo(f"# would start {service.name} in {service.folder}")
+            continue
+        else:
+            service.up()
+            click.echo(f"# {service.name} started in {service.folder}")
+        _print_environment(service)
+
+
+@engine.command()
+@click.argument("kinds", nargs=-1, type=_KIND)
+@_FOLDER
+@_DRY_RUN
+def down(kinds: tuple[str, ...], folder: Path | None, dry_run: bool) -> None:
+    """End services (all without a name), with the jobs they run, and remove their folders.
+
+    \b
+    Example:
+      snf engine down grid_engine
+    """
+    for service in _services(kinds, folder):
+        if not service.folder.exists():
+            continue
+        if dry_run:
+            click.echo(f"would end {service.name} and remove {service.folder}")
+        else:
+            service.down()
+            click.echo(f"{service.name} ended, {service.folder} removed")
+
+
+@engine.command()
+@click.argument("kinds", nargs=-1, type=_KIND)
+@_FOLDER
+def env(kinds: tuple[str, ...], folder: Path | None) -> None:
+    """Print the variables by which running services are reached, for a shell to evaluate.
+
+    \b
+    Example:
+      eval "$(snf engine env)"
+    """
+    for service in _services(kinds, folder):
+        if service.is_up():
+            _print_environment(service)
+
+
+@engine.command()
+@_FOLDER
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/engines.md).")
+def status(folder: Path | None, as_json: bool) -> None:
+    """Say which services run.
+
+    \b
+    Example:
+      snf engine status
+    """
+    services = [(it.name, it.is_up(), str(it.folder)) for it in _services((), folder)]
+    if as_json:
+        keys = ("name", "up", "folder")
+        print_json({"services": [dict(zip(keys, it, strict=True)) for it in services]})
+    else:
+        print_table(
+            ("service", "state", "folder"),
+            [(name, "up" if is_up else "down", place) for name, is_up, place in services],
+        )
+
+
+def _services(kinds: tuple[str, ...], folder: Path | None) -> list[Service]:
+    """Return the services named, in a fixed order; all of them where none is."""
+    from snfpipe.services import make_service
+
+    place = folder or find_root() / "work" / "engines"
+    wanted = NAMES if not kinds or "all" in kinds else kinds
+    return [make_service(name, place / name) for name in NAMES if name in wanted]
+
+
+def _print_environment(service: Service) -> None:
+    """Print a service's variables as a shell sets them."""
+    for name, value in service.environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")

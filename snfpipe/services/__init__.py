@@ -1,0 +1,76 @@
+"""Private services for development and tests: a Grid Engine cell, a Slurm, a PostgreSQL.
+
+Each lives in a folder of its own, listens on this machine only, is started in a few seconds, and
+is ended by the process ids that are written down there.  Any number of them run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from snfpipe.errors import NotFound, shown
+
+NAMES = ("grid_engine", "postgresql")
+
+
+class Service(Protocol):
+    """A private service; whoever has its folder can start and end it.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`NAMES`.
+    folder : Path
+        All that belongs to it.
+    """
+
+    name: str
+    folder: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which its clients reach it."""
+        ...
+
+    def is_up(self) -> bool:
+        """Tell whether all its daemons run."""
+        ...
+
+    def up(self) -> None:
+        """Make it where it is new, and start what does not run.
+
+        Raises
+        ------
+        NotFound
+            A Debian package is missing.
+        Refused
+            It needs root, or a folder elsewhere.
+        ServiceUnavailable
+            It does not come up; its last words are quoted.
+        """
+        ...
+
+    def down(self) -> None:
+        """End its daemons and whatever they started; remove its folder."""
+        ...
+
+
+def make_service(name: str, folder: Path) -> Service:
+    """Return the service called `name` in `folder`; nothing is started.
+
+    Raises
+    ------
+    NotFound
+        There is no such service.
+    """
+    if name == "grid_engine":
+        from snfpipe.services.grid_engine import GridEngineCell
+
+        return GridEngineCell(folder)
+    if name == "postgresql":
+        from snfpipe.services.postgresql import PostgreSQL
+
+        return PostgreSQL(folder)
+    raise NotFound(f"there is no service {shown(name)}", hint=f"services: {', '.join(NAMES)}")

@@ -1,0 +1,232 @@
+"""A private Grid Engine cell (Son of Grid Engine 8.1.9 of Debian): one host, one queue.
+
+The installed programs are used through links; the system's own cell is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+from pathlib import Path
+
+from snfpipe.engines.commands import Commands
+from snfpipe.services.daemons import Daemons, need, need_root
+
+_LIBRARY = Path("/usr/lib/gridengine")
+_SHARED = Path("/usr/share/gridengine")
+_CELL = "private"
+
+_HOST = """\
+hostname localhost
+load_scaling NONE
+complex_values NONE
+user_lists NONE
+xuser_lists NONE
+projects NONE
+xprojects NONE
+usage_scaling NONE
+report_variables NONE
+"""
+
+_QUEUE = """\
+qname {name}
+hostlist localhost
+seq_no 0
+load_thresholds NONE
+suspend_thresholds NONE
+nsuspend 1
+suspend_interval 00:05:00
+priority 0
+min_cpu_interval 00:05:00
+processors UNDEFINED
+qtype BATCH
+ckpt_list NONE
+pe_list NONE
+rerun FALSE
+slots {slots}
+tmpdir /tmp
+shell /bin/bash
+prolog NONE
+epilog NONE
+shell_start_mode unix_behavior
+starter_method NONE
+suspend_method NONE
+resume_method NONE
+terminate_method NONE
+notify 00:00:10
+owner_list NONE
+user_lists NONE
+xuser_lists NONE
+subordinate_list NONE
+complex_values NONE
+projects NONE
+xprojects NONE
+calendar NONE
+initial_state default
+s_rt INFINITY
+h_rt INFINITY
+s_cpu INFINITY
+h_cpu INFINITY
+s_fsize INFINITY
+h_fsize INFINITY
+s_data INFINITY
+h_data INFINITY
+s_stack INFINITY
+h_stack INFINITY
+s_core INFINITY
+h_core INFINITY
+s_rss INFINITY
+h_rss INFINITY
+s_vmem INFINITY
+h_vmem INFINITY
+"""
+
+
+class GridEngineCell:
+    """A cell in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing.
+    slots : int
+        Jobs that run at once.
+    groups : str
+        ``gid_range``; narrower than `slots`, jobs fail to start and some are lost.
+    """
+
+    name = "grid_engine"
+
+    def __init__(self, folder: Path, slots: int = 360, groups: str = "30000-39999") -> None:
+        self.folder = folder
+        self._slots = slots
+        self._groups = groups
+        self.daemons = Daemons(folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every command of this cell needs."""
+        return {
+            "SGE_ROOT": str(self.folder / "root"),
+            "SGE_CELL": _CELL,
+            "SGE_QMASTER_PORT": str(self.daemons.port("qmaster")),
+            "SGE_EXECD_PORT": str(self.daemons.port("execd")),
+        }
+
+    @property
+    def common(self) -> Path:
+        """The cell's folder of shared files, ``accounting`` among them."""
+        return self.folder / "root" / _CELL / "common"
+
+    def is_up(self) -> bool:
+        """Tell whether both daemons run."""
+        return self.daemons.alive("qmaster") and self.daemons.alive("execd")
+
+    def up(self) -> None:
+        """Start the cell, making it first where it is new."""
+        need_root("Grid Engine")
+        for package in ("master", "exec", "client"):
+            program = {"master": "sge_qmaster", "exec": "sge_execd", "client": "qsub"}[package]
+            need(f"gridengine-{package}", f"{_LIBRARY}/{program}")
+        made = self.folder / "made"
+        if not made.exists():
+            self._make()
+        self.start_master()
+        if not made.exists():
+            self._ask("qconf", "-as", "localhost")
+            self._ask("qconf", "-Ae", self._file("host", _HOST))
+            self._configure_scheduler()
+        self.start_execd()
+        if not made.exists():
+            queue = _QUEUE.format(name="all.q", slots=self._slots)
+            self._ask("qconf", "-Aq", self._file("queue", queue))
+            made.touch()
+
+    def down(self) -> None:
+        """End the daemons and their jobs; remove the folder."""
+        self.daemons.remove()
+
+    def start_master(self) -> None:
+        """Start the qmaster and wait until it answers."""
+        self.daemons.start(
+            "qmaster", [str(_LIBRARY / "sge_qmaster")], self.environment | {"SGE_ND": "1"}
+        )
+        self.daemons.wait("qmaster", lambda: self._commands.call("qconf", "-sh").status == 0)
+
+    def start_execd(self) -> None:
+        """Start the execution daemon."""
+        self.daemons.start(
+            "execd", [str(_LIBRARY / "sge_execd")], self.environment | {"SGE_ND": "1"}
+        )
+
+    @property
+    def _commands(self) -> Commands:
+        return Commands(self.environment | {"PATH": f"{_LIBRARY}:{os.environ['PATH']}"})
+
+    def _ask(self, *words: str) -> str:
+        return self._commands.ask(*words)
+
+    def _file(self, name: str, text: str) -> str:
+        path = self.folder / f"{name}.conf"
+        path.write_text(text)
+        return str(path)
+
+    def _make(self) -> None:
+        """Write a new cell's files and its empty database."""
+        root = self.folder / "root"
+        database = root / _CELL / "spool" / "database"
+        for path in (self.common, database, root / _CELL / "spool" / "qmaster",
+                     self.folder / "execd"):  # fmt: skip
+            path.mkdir(parents=True, exist_ok=True)
+        for name in ("bin", "lib", "util", "utilbin"):
+            link = root / name
+            if not link.is_symlink():
+                link.symlink_to(Path("/var/lib/gridengine") / name)
+        spool = f"berkeleydb libspoolb {database}"
+        (self.common / "bootstrap").write_text(
+            "admin_user none\ndefault_domain none\nignore_fqdn false\n"
+            "spooling_method berkeleydb\nspooling_lib libspoolb\n"
+            f"spooling_params {database}\nbinary_path {_LIBRARY}\n"
+            f"qmaster_spool_dir {root / _CELL / 'spool' / 'qmaster'}\nsecurity_mode none\n"
+            "listener_threads 2\nworker_threads 2\nscheduler_threads 1\n"
+        )
+        (self.common / "act_qmaster").write_text("localhost\n")
+        # without it every client is refused: "client IP resolved to host name ..."
+        (self.common / "host_aliases").write_text(f"localhost {socket.gethostname()}\n")
+        self._ask(str(_LIBRARY / "spoolinit"), *spool.split(), "init")
+        defaults = str(_LIBRARY / "spooldefaults")
+        resources = _SHARED / "util" / "resources"
+        self._ask(defaults, "configuration", self._file("configuration", self._configuration()))
+        self._ask(defaults, "complexes", str(resources / "centry"))
+        self._ask(defaults, "usersets", str(resources / "usersets"))
+        self._ask(defaults, "managers", pwd.getpwuid(os.geteuid()).pw_name)
+
+    def _configuration(self) -> str:
+        """Return the package's own configuration with what a private cell needs otherwise."""
+        text = (_SHARED / "default-configuration").read_text()
+        for name, value in {
+            "execd_spool_dir": str(self.folder / "execd"),
+            "load_report_time": "00:00:03",  # also how soon execd comes back to a new qmaster
+            "min_uid": "0",
+            "min_gid": "0",
+            "gid_range": self._groups,
+            "mailer": "/bin/true",
+            "reporting_params": "accounting=true reporting=false flush_time=00:00:01 "
+            "accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00",
+        }.items():
+            text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
+        return text
+
+    def _configure_scheduler(self) -> None:
+        """Let the scheduler act at once."""
+        text = self._ask("qconf", "-ssconf")
+        for name, value in {
+            "schedule_interval": "0:0:1",
+            "flush_submit_sec": "1",
+            "flush_finish_sec": "1",
+            "job_load_adjustments": "NONE",
+        }.items():
+            text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
+        self._ask("qconf", "-Msconf", self._file("scheduler", text + "\n"))

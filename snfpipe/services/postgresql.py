@@ -1,0 +1,142 @@
+"""A private PostgreSQL cluster, reached by a socket in its folder and by nobody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from snfpipe.errors import Refused, ServiceUnavailable, shown
+from snfpipe.services.daemons import Daemons, need
+
+_PROGRAMS = "/usr/lib/postgresql/*/bin/initdb"
+_SOCKET = 90  # letters of the folder, so that a socket's path in it is not too long (unix(7))
+_OPTIONS = {
+    "listen_addresses": "",
+    "max_connections": "400",
+    "fsync": "off",
+    "log_min_messages": "warning",
+}
+
+
+class PostgreSQL:
+    """A cluster in a folder, its superuser ``snf``, with an empty database ``snfpipe``.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing.
+    """
+
+    name = "postgresql"
+    port = 5432  # only the socket's name has it
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons = Daemons(folder)
+        self._user = "postgres" if os.geteuid() == 0 else None  # initdb refuses to run as root
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the newest version's programs."""
+        return need("postgresql", _PROGRAMS).parent
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes snfpipe use it."""
+        return {"SNF_DATABASE_URL": self.url("snfpipe")}
+
+    def url(self, database: str) -> str:
+        """Return the URL of one database of the cluster."""
+        return f"postgresql://snf@/{database}?host={self.folder}&port={self.port}"
+
+    def is_up(self) -> bool:
+        """Tell whether the server runs."""
+        return self.daemons.alive("postgresql")
+
+    def up(self) -> None:
+        """Start the server, making the cluster first where it is new."""
+        data = self.folder / "data"
+        if not (self.folder / "made").exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_folder()
+            shutil.rmtree(data, ignore_errors=True)
+            self._run("initdb", "-D", str(data), "-A", "trust", "-U", "snf", "-E", "UTF8")
+        self.start()
+        if not (self.folder / "made").exists():
+            self.create("snfpipe")
+            (self.folder / "made").touch()
+
+    def down(self) -> None:
+        """End the server; remove the folder."""
+        if self.is_up():
+            self.stop()
+        self.daemons.remove()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        options = [word for item in _OPTIONS.items() for word in ("-c", "=".join(item))]
+        self.daemons.start(
+            "postgresql",
+            [str(self.bin / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder),
+             "-p", str(self.port), *options],
+            user=self._user,
+        )  # fmt: skip
+        self.daemons.wait("postgresql", self._answers)
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop the server, leaving its data; `mode` as pg_ctl has it."""
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+
+    def create(self, database: str) -> None:
+        """Create an empty database."""
+        self._run("createdb", *self._reach, "-U", "snf", database)
+
+    @property
+    def _reach(self) -> list[str]:
+        return ["-h", str(self.folder), "-p", str(self.port)]
+
+    def _answers(self) -> bool:
+        words = [str(self.bin / "pg_isready"), "-q", *self._reach]
+        return subprocess.run(words, check=False).returncode == 0
+
+    def _check_folder(self) -> None:
+        """Refuse a folder that a socket cannot have, or that the server's user cannot reach."""
+        if len(str(self.folder)) > _SOCKET:
+            raise Refused(
+                f"the path {self.folder} is too long for a socket",
+                hint="name a shorter one: snf engine up --folder /tmp/engines postgresql",
+            )
+        if self._user is None:
+            return
+        shutil.chown(self.folder, self._user, self._user)
+        words = ["test", "-w", str(self.folder)]
+        reach = subprocess.run(words, user=self._user, group=self._user, extra_groups=[],
+                               cwd="/", check=False)  # fmt: skip
+        if reach.returncode != 0:
+            raise Refused(
+                f"PostgreSQL does not run as root, and user {self._user} cannot reach "
+                f"{self.folder}",
+                hint="name a folder elsewhere: snf engine up --folder /tmp/engines postgresql",
+            )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs to its end."""
+        done = subprocess.run(
+            [self.bin / program, *arguments],
+            user=self._user,
+            group=self._user,
+            extra_groups=[] if self._user else None,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        if done.returncode != 0:
+            raise ServiceUnavailable(
+                f"{program} ended with {done.returncode}: "
+                f"{shown(done.stderr.decode(errors='replace').strip(), 300)}",
+                hint=f"read the logs in {self.folder}",
+            )
