@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from snfpipe.reduce.formats import Frame
-from snfpipe.reduce.traces import Traces, profile
+from snfpipe.reduce.traces import Shape, Traces
 
 Array = NDArray[np.float64]
 
-_HALF = 7  # pixels on each side of a spectrum that the fit looks at
+_CELL = 8  # pixels a side within which stray light does not change
 _MASKED = 1e29
 
 
@@ -68,13 +68,12 @@ def extract(
             own = traces.optics.block == block
             first, end = traces.optics.rows(block)
             rows = slice(first, end)
-            flux, var, shape = _rows(
-                frame.data[rows] - background[rows], weight[rows], traces.centres(block), traces
-            )
+            shape = traces.shapes[block]
+            flux, var = _rows(frame.data[rows] - background[rows], weight[rows], shape)
             data[own], variance[own] = flux.T[:, : data.shape[1]], var.T[:, : data.shape[1]]
             _paint(light[rows], flux, shape)
         if scattered_light:
-            background = _between(frame.data - light, light, weight, traces)
+            background = _between(frame.data - light, light, weight)
         model = light + background
         if cosmic_sigma and turn < rounds - 1:
             excess = frame.data - model
@@ -101,38 +100,20 @@ def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return near
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """Profiles of a block: pixels and values, shape (rows, spectra, 2 half + 1)."""
-
-    pixel: NDArray[np.int64]
-    value: Array
-
-
-def _rows(
-    data: Array, weight: Array, centres: Array, traces: Traces
-) -> tuple[Array, Array, _Shape]:
+def _rows(data: Array, weight: Array, shape: Shape) -> tuple[Array, Array]:
     """Solve each row for the fluxes of its spectra: neighbours overlap, so tridiagonal."""
-    nx = data.shape[1]
-    pixel = np.rint(centres).astype(np.int64)[..., None] + np.arange(-_HALF, _HALF + 1)
-    value = profile(pixel - centres[..., None], traces.sigma, traces.wing)
-    inside = (pixel >= 0) & (pixel < nx)
-    pixel = np.clip(pixel, 0, nx - 1)
-    value = np.where(inside, value, 0.0)
     rows = np.arange(data.shape[0])[:, None, None]
-    w, d = weight[rows, pixel], data[rows, pixel]
-    diagonal = (w * value**2).sum(axis=2)
-    right = (w * value * d).sum(axis=2)
-    other = profile(pixel[:, :-1] - centres[:, 1:, None], traces.sigma, traces.wing)
-    beyond = np.where(inside[:, :-1], np.where(np.abs(pixel[:, :-1] - centres[:, 1:, None])
-                                               <= _HALF + 0.5, other, 0.0), 0.0)  # fmt: skip
-    side = (w[:, :-1] * value[:, :-1] * beyond).sum(axis=2)
+    w = weight[rows, shape.pixel]
+    weighted = w * shape.value
+    diagonal = (weighted * shape.value).sum(axis=2)
+    right = (weighted * data[rows, shape.pixel]).sum(axis=2)
+    side = (weighted[:, :-1] * shape.next).sum(axis=2)
     # a spectrum that has lost more than half of its light to masks is not believed
-    lost = (value * (w > 0)).sum(axis=2) < 0.5
+    lost = (shape.value * (w > 0)).sum(axis=2) < 0.5
     safe = np.where(lost, 1.0, diagonal)
     side = np.where(lost[:, :-1] | lost[:, 1:], 0.0, side)
     flux, inverse = _tridiagonal(safe, side, np.where(lost, 0.0, right))
-    return flux, np.where(lost, np.inf, inverse), _Shape(pixel, value)
+    return flux, np.where(lost, np.inf, inverse)
 
 
 def _tridiagonal(diagonal: Array, side: Array, right: Array) -> tuple[Array, Array]:
@@ -153,19 +134,38 @@ def _tridiagonal(diagonal: Array, side: Array, right: Array) -> tuple[Array, Arr
     return solution, 1 / (down + up - diagonal)
 
 
-def _paint(light: Array, flux: Array, shape: _Shape) -> None:
+def _paint(light: Array, flux: Array, shape: Shape) -> None:
     """Add the modelled spectra to an image of a block."""
-    rows = np.broadcast_to(np.arange(light.shape[0])[:, None, None], shape.pixel.shape)
-    np.add.at(light, (rows, shape.pixel), flux[..., None] * shape.value)
+    place = shape.pixel + np.arange(light.shape[0])[:, None, None] * light.shape[1]
+    bright = flux[..., None] * shape.value
+    light += np.bincount(place.ravel(), bright.ravel(), light.size).reshape(light.shape)
 
 
-def _between(rest: Array, light: Array, weight: Array, traces: Traces) -> Array:
+def _between(rest: Array, light: Array, weight: Array) -> Array:
     """Return the scattered light: what is left between the spectra, smoothed."""
-    far = light < 0.02 * np.maximum(gaussian_filter(light, (3, 8)), 1e-9) + 0.3
-    mask = ((weight > 0) & far).astype(float)
+    around = _stretched(gaussian_filter(_cells(light) / _CELL**2, 1), light.shape)
+    use = (weight > 0) & (light < 0.02 * around + 0.3)
+    # cosmics that lie between the spectra count for little
     noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
-    value = np.clip(rest, -4 * noise, 4 * noise)
-    scale = (0.035 * rest.shape[0], 0.05 * rest.shape[1])
-    above = gaussian_filter(mask * value, scale, mode="nearest", truncate=3)
-    below = gaussian_filter(mask, scale, mode="nearest", truncate=3)
-    return above / np.maximum(below, 1e-6)
+    value = np.where(use, np.clip(rest, -4 * noise, 4 * noise), 0.0)
+    scale = (0.035 * rest.shape[0] / _CELL, 0.05 * rest.shape[1] / _CELL)
+    above = gaussian_filter(_cells(value), scale, mode="nearest")
+    below = gaussian_filter(_cells(use.astype(np.float64)), scale, mode="nearest")
+    return _stretched(above / np.maximum(below, 1e-6), rest.shape)
+
+
+def _cells(image: Array) -> Array:
+    """Return the sums over cells of pixels; what is over at the ends is left out."""
+    ny, nx = (size // _CELL for size in image.shape)
+    whole = image[: ny * _CELL, : nx * _CELL]
+    return np.asarray(whole.reshape(ny, _CELL, nx, _CELL).sum(axis=(1, 3)))
+
+
+def _stretched(cells: Array, shape: tuple[int, ...]) -> Array:
+    """Return the values of cells interpolated to pixels."""
+    for axis, size in enumerate(shape):
+        place = np.clip((np.arange(size) + 0.5) / _CELL - 0.5, 0, cells.shape[axis] - 1.001)
+        low = place.astype(np.int64)
+        part = np.expand_dims(place - low, 1 - axis)
+        cells = (1 - part) * cells.take(low, axis) + part * cells.take(low + 1, axis)
+    return cells

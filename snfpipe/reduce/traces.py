@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,25 @@ Array = NDArray[np.float64]
 _SEGMENTS = 12  # pieces of a block in which centres are measured
 _DEGREE = 4
 _WING_RATIO = 2.2  # width of the profile's wings over that of its core
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Profiles of a block's spectra, by row, spectrum and pixel.
+
+    Attributes
+    ----------
+    pixel : ndarray, shape (rows, spectra, pixels)
+        Columns.
+    value : ndarray, shape (rows, spectra, pixels)
+        Part of a spectrum's light in each.
+    next : ndarray, shape (rows, spectra - 1, pixels)
+        Part of the light of the neighbour to the right in the same.
+    """
+
+    pixel: NDArray[np.int64]
+    value: Array
+    next: Array
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,28 @@ class Traces:
     coefficients: Array
     sigma: float
     wing: float
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The spectra's profiles by block: the same for all frames of these traces."""
+        return tuple(self._shape(block) for block in range(self.optics.blocks))
+
+    def _shape(self, block: int) -> Shape:
+        """Return the profiles of a block's spectra, row by row."""
+        centres = self.centres(block)
+        half = int(np.ceil(3.5 * _WING_RATIO * self.optics.profile_sigma))
+        pixel = np.rint(centres).astype(np.int64)[..., None] + np.arange(-half, half + 1)
+        distance = pixel - centres[..., None]
+        value = profile(distance, self.sigma, self.wing)
+        gap = centres[:, :-1, None] - centres[:, 1:, None]
+        other = profile(distance[:, :-1] + gap, self.sigma, self.wing)
+        other[np.abs(distance[:, :-1] + gap) > half + 0.5] = 0
+        inside = (pixel >= 0) & (pixel < self.optics.nx)
+        return Shape(
+            np.clip(pixel, 0, self.optics.nx - 1),
+            np.where(inside, value, 0),
+            np.where(inside[:, :-1], other, 0),
+        )
 
     def centres(self, block: int) -> Array:
         """Return the centre columns of a block's spectra by row, shape (rows, spectra)."""
