@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
+from scipy.optimize import nnls
+from scipy.special import ndtr
 
 from snfpipe.reduce import calibration
 from snfpipe.reduce.frames import BadInput
@@ -95,18 +96,17 @@ def fit_dispersion(
     scale = np.ones((data.shape[0], 2))
     sigma = optics.line_sigma
     for turn in range(12):
-        rows = _nominal_rows(lines, optics) + coefficients @ basis.T
-        shape, slope, wider = _lines(rows, sigma, data.shape[1])
+        seen = _Lines.at(
+            _nominal_rows(lines, optics) + coefficients @ basis.T, sigma, data.shape[1]
+        )
         gain = scale @ basis[:, :2].T
-        strength = _strengths(spectra, weight, shape, gain)
+        strength = seen.strengths(spectra, weight, gain)[0]
         light = strength * gain
-        model = np.einsum("kl,klr->kr", light, shape)
-        rest = spectra - model
-        jacobian = np.concatenate(
-            [
-                np.einsum("kl,klr,lj->kjr", light, slope, basis),
-                np.einsum("l,klr,lj->kjr", strength, shape, basis[:, :2]),
-            ],
+        rest = spectra - seen.spread(light[..., None] * seen.light)
+        moved, brighter = light[..., None] * seen.slope, strength[:, None] * seen.light
+        jacobian = np.stack(
+            [seen.spread(basis[:, j, None] * moved) for j in range(degree + 1)]
+            + [seen.spread(basis[:, j, None] * brighter) for j in range(2)],
             axis=1,
         )
         step = _solve(jacobian, rest, weight, turn)
@@ -114,52 +114,103 @@ def fit_dispersion(
         scale += np.clip(step[:, degree + 1 :], -0.2, 0.2)
         scale /= scale[:, 0].mean()
         if turn > 3:
-            broad = np.einsum("kl,klr->kr", light, wider)
+            broad = seen.spread(light[..., None] * seen.wider)
             change = (weight * rest * broad).sum() / (weight * broad**2).sum()
             sigma = float(np.clip(sigma + np.clip(change, -0.1, 0.1), 0.5, 5.0))
     if np.median(np.abs(coefficients[:, 0])) > _MOST_SHIFT:
         raise BadInput("the arc's lines are not where they should be")
-    return Dispersion(optics, coefficients, _scatter(rest, weight, light, slope))
+    return Dispersion(optics, coefficients, _scatter(seen, rest, weight, light))
 
 
-def _lines(rows: Array, sigma: float, count: int) -> tuple[Array, Array, Array]:
-    """Return every line's light by row, its derivative by position and by width."""
-    edges = np.arange(count + 1) - 0.5
-    z = (edges[None, None, :] - rows[..., None]) / sigma
-    cumulative = 0.5 * (1 + erf(z / np.sqrt(2)))
-    density = np.exp(-0.5 * z**2) / (np.sqrt(2 * np.pi) * sigma)
-    return np.diff(cumulative), -np.diff(density), -np.diff(density * z)
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of an arc as the spaxels see them, each in a window of rows.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (225, n_lines)
+        Rows of the lines.
+    row : ndarray of int, shape (225, n_lines, window)
+        Rows of the windows.
+    light, slope, wider : ndarray, shape (225, n_lines, window)
+        Part of a line's light in each row; its derivatives by position and by width.
+    sigma : float
+        Width of the lines, rows.
+    count : int
+        Rows of a spectrum.
+    """
+
+    centre: Array
+    row: NDArray[np.int64]
+    light: Array
+    slope: Array
+    wider: Array
+    sigma: float
+    count: int
+
+    @classmethod
+    def at(cls, centre: Array, sigma: float, count: int) -> _Lines:
+        """Return lines at rows."""
+        half = int(np.ceil(5 * sigma)) + 1
+        row = np.rint(centre).astype(np.int64)[..., None] + np.arange(-half, half + 1)
+        inside = (row >= 0) & (row < count)
+        edge = (row[..., :1] - 0.5 + np.arange(2 * half + 2) - centre[..., None]) / sigma
+        density = np.exp(-0.5 * edge**2) / (np.sqrt(2 * np.pi) * sigma)
+        return cls(
+            centre,
+            np.clip(row, 0, count - 1),
+            np.where(inside, np.diff(ndtr(edge)), 0),
+            np.where(inside, -np.diff(density), 0),
+            np.where(inside, -np.diff(density * edge), 0),
+            sigma,
+            count,
+        )
+
+    def spread(self, values: Array) -> Array:
+        """Return values of windows summed by row, shape (225, rows)."""
+        spaxels = self.row.shape[0]
+        place = self.row + self.count * np.arange(spaxels)[:, None, None]
+        total = np.bincount(place.ravel(), values.ravel(), spaxels * self.count)
+        return np.asarray(total.reshape(spaxels, self.count), dtype=np.float64)
+
+    def of(self, values: Array) -> Array:
+        """Return values by row, shape (225, rows), in the windows."""
+        return np.take_along_axis(values[:, None, :], self.row, axis=2)
+
+    def strengths(self, spectra: Array, weight: Array, gain: Array) -> tuple[Array, float]:
+        """Return the lines' strengths, common to all spaxels, and chi2 less that without lines."""
+        w, shape = self.of(weight), gain[..., None] * self.light
+        right = (w * shape * self.of(spectra)).sum(axis=(0, 2))
+        normal = np.diag((w * shape**2).sum(axis=(0, 2)))
+        n_lines = right.size
+        for near in range(1, n_lines):
+            first, second = slice(None, -near), slice(near, None)
+            gap = np.abs(self.centre[:, second] - self.centre[:, first]).min(axis=0)
+            close = np.flatnonzero(gap < self.light.shape[2])
+            if not close.size:
+                break
+            edge = self.row[:, close] - self.centre[:, close + near, None]
+            other = ndtr((edge + 0.5) / self.sigma) - ndtr((edge - 0.5) / self.sigma)
+            other *= gain[:, close + near, None]
+            normal[close, close + near] = (w[:, close] * shape[:, close] * other).sum(axis=(0, 2))
+            normal[close + near, close] = normal[close, close + near]
+        ridge = 1e-9 * np.trace(normal) / n_lines
+        root = np.linalg.cholesky(normal + ridge * np.eye(n_lines))
+        found, _ = nnls(root.T, np.linalg.solve(root, right))
+        if not found.any():
+            raise BadInput("the arc shows no lines")
+        return found, float(found @ normal @ found - 2 * found @ right)
 
 
 def _common_shift(spectra: Array, weight: Array, lines: Array, optics: Optics) -> float:
     """Return the shift of all spectra at which the lines explain most of the light."""
     some = slice(None, None, 7)
-    best, least = 0.0, np.inf
     nominal = _nominal_rows(lines, optics)[some]
+    chi2 = {}
     for shift in np.arange(-2.5, 2.51, 0.25):
-        shape = _lines(nominal + shift, optics.line_sigma, spectra.shape[1])[0]
-        gain = np.ones(nominal.shape)
-        strength = _strengths(spectra[some], weight[some], shape, gain)
-        rest = spectra[some] - np.einsum("kl,klr->kr", strength * gain, shape)
-        chi2 = float((weight[some] * rest**2).sum())
-        if chi2 < least:
-            best, least = float(shift), chi2
-    return best
-
-
-def _strengths(spectra: Array, weight: Array, shape: Array, gain: Array) -> Array:
-    """Return the strengths of the lines, common to all spaxels and not negative."""
-    from scipy.optimize import nnls
-
-    design = shape * gain[..., None]
-    normal = np.einsum("klr,kr,kmr->lm", design, weight, design, optimize=True)
-    right = np.einsum("klr,kr->l", design, weight * spectra)
-    ridge = 1e-9 * np.trace(normal) / len(right)
-    root = np.linalg.cholesky(normal + ridge * np.eye(len(right)))
-    found, _ = nnls(root.T, np.linalg.solve(root, right))
-    if not found.any():
-        raise BadInput("the arc shows no lines")
-    return np.asarray(found)
+        seen = _Lines.at(nominal + shift, optics.line_sigma, spectra.shape[1])
+        chi2[shift] = seen.strengths(spectra[some], weight[some], np.ones(nominal.shape))[1]
+    return float(min(chi2, key=lambda shift: chi2[shift]))
 
 
 def _solve(jacobian: Array, rest: Array, weight: Array, turn: int) -> Array:
@@ -172,10 +223,11 @@ def _solve(jacobian: Array, rest: Array, weight: Array, turn: int) -> Array:
     return np.linalg.solve(normal + damping[..., None] * np.eye(size), right[..., None])[..., 0]
 
 
-def _scatter(rest: Array, weight: Array, light: Array, slope: Array) -> float:
+def _scatter(seen: _Lines, rest: Array, weight: Array, light: Array) -> float:
     """Return the scatter of the positions of single strong lines, in rows."""
-    pull = np.einsum("klr,kr->kl", slope, weight * rest)
-    power = np.einsum("klr,kr->kl", slope**2, weight)
+    w = seen.of(weight)
+    pull = (seen.slope * w * seen.of(rest)).sum(axis=2)
+    power = (seen.slope**2 * w).sum(axis=2)
     strong = light > 0.2 * light.max(axis=1, keepdims=True)
     offset = np.where(strong, pull / np.maximum(light * power, 1e-12), 0.0)[strong]
     return float(1.4826 * np.median(np.abs(offset - np.median(offset))))
