@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from snfpipe.reduce.formats import Frame
+from snfpipe.reduce.grids import cells, stretched
 from snfpipe.reduce.traces import Shape, Traces
 
 Array = NDArray[np.float64]
@@ -143,29 +144,12 @@ def _paint(light: Array, flux: Array, shape: Shape) -> None:
 
 def _between(rest: Array, light: Array, weight: Array) -> Array:
     """Return the scattered light: what is left between the spectra, smoothed."""
-    around = _stretched(gaussian_filter(_cells(light) / _CELL**2, 1), light.shape)
+    around = stretched(gaussian_filter(cells(light, _CELL) / _CELL**2, 1), light.shape)
     use = (weight > 0) & (light < 0.02 * around + 0.3)
     # cosmics that lie between the spectra count for little
     noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
     value = np.where(use, np.clip(rest, -4 * noise, 4 * noise), 0.0)
     scale = (0.035 * rest.shape[0] / _CELL, 0.05 * rest.shape[1] / _CELL)
-    above = gaussian_filter(_cells(value), scale, mode="nearest")
-    below = gaussian_filter(_cells(use.astype(np.float64)), scale, mode="nearest")
-    return _stretched(above / np.maximum(below, 1e-6), rest.shape)
-
-
-def _cells(image: Array) -> Array:
-    """Return the sums over cells of pixels; what is over at the ends is left out."""
-    ny, nx = (size // _CELL for size in image.shape)
-    whole = image[: ny * _CELL, : nx * _CELL]
-    return np.asarray(whole.reshape(ny, _CELL, nx, _CELL).sum(axis=(1, 3)))
-
-
-def _stretched(cells: Array, shape: tuple[int, ...]) -> Array:
-    """Return the values of cells interpolated to pixels."""
-    for axis, size in enumerate(shape):
-        place = np.clip((np.arange(size) + 0.5) / _CELL - 0.5, 0, cells.shape[axis] - 1.001)
-        low = place.astype(np.int64)
-        part = np.expand_dims(place - low, 1 - axis)
-        cells = (1 - part) * cells.take(low, axis) + part * cells.take(low + 1, axis)
-    return cells
+    above = gaussian_filter(cells(value, _CELL), scale, mode="nearest")
+    below = gaussian_filter(cells(use.astype(np.float64), _CELL), scale, mode="nearest")
+    return stretched(above / np.maximum(below, 1e-6), rest.shape)
