@@ -85,20 +85,7 @@ def make_frame(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
     seed, channel, size = preset.seed, frame.channel, preset.size
     setup = SETUPS[channel, size]
     chance = generator(seed, *frame.key, "pixels")
-    truth: dict[str, Any] = {}
-    if frame.fclass in (24, 25):
-        image = np.zeros((setup.ny, setup.nx), dtype=np.float32)
-    else:
-        geometry = make_geometry(seed, frame.night, channel, size)
-        flat = make_flat(seed, channel, size)
-        grid = _grid(setup, flat)
-        if frame.fclass == 17:
-            light, truth = _object_light(preset, plan, frame, geometry, flat, grid)
-        else:
-            light = _lamp_light(frame, geometry, flat, grid)
-        # Splines and Fourier transforms leave a trace below zero.
-        image = np.maximum(project(geometry, frame.light * light), 0)
-        image += stray_light(image)
+    image, truth = expected_image(preset, plan, frame)
     if setup.turned:
         image = np.ascontiguousarray(image[::-1, ::-1])
     offset = float(generator(seed, frame.night, channel, "bias").normal(0, 15))
@@ -108,6 +95,27 @@ def make_frame(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
     truth |= {"light": frame.light, "bias_adu": digits(np.array(levels.amplifiers)),
               "drift_adu": round(levels.drift, 4), "cosmic_tracks": tracks}  # fmt: skip
     return Made(pixels, truth)
+
+
+def expected_image(
+    preset: Preset, plan: NightPlan, frame: Frame
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return the photo-electrons expected in each pixel of a frame, assembled, and their truth."""
+    seed, channel, size = preset.seed, frame.channel, preset.size
+    setup = SETUPS[channel, size]
+    truth: dict[str, Any] = {}
+    if frame.fclass in (24, 25):
+        return np.zeros((setup.ny, setup.nx), dtype=np.float32), truth
+    geometry = make_geometry(seed, frame.night, channel, size)
+    flat = make_flat(seed, channel, size)
+    grid = _grid(setup, flat)
+    if frame.fclass == 17:
+        light, truth = _object_light(preset, plan, frame, geometry, flat, grid)
+    else:
+        light = _lamp_light(frame, geometry, flat, grid)
+    # Splines and Fourier transforms leave a trace below zero.
+    image = np.maximum(project(geometry, frame.light * light), 0)
+    return image + stray_light(image), truth
 
 
 def _lamp_light(frame: Frame, geometry: Geometry, flat: Flat, grid: _Grid) -> Array:
