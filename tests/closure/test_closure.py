@@ -1,0 +1,127 @@
+"""The reduction against the simulator's truth; run with -s, every test prints its figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snfpipe.reduce.cube_generation import Options, calibrate
+from snfpipe.reduce.formats import read_frame
+from snfpipe.simulate.exposure import expected_image
+from snfpipe.simulate.instrument import SETUPS, dichroic
+from snfpipe.simulate.presets import find_preset
+from tests.closure.conftest import Reduced, reduce_night
+from tests.closure.night import Work
+
+
+def test_frames_have_the_true_level_and_their_noise_the_true_size(tiny: Reduced) -> None:
+    levels, pulls = [], []
+    for name in tiny.truth:
+        frame = read_frame(str(tiny.work.path(name, "frame")))
+        expected, _truth = expected_image(
+            tiny.work.preset, tiny.work.plan, tiny.work.frames[name]
+        )
+        off = frame.data - expected
+        pull = off / np.sqrt(frame.variance)
+        # cosmics and the hot pixels are no matter of level and noise
+        usual = (np.abs(pull) < 5) & (frame.variance < 1e29) & (expected < 1000)
+        half = frame.data.shape[1] // 2
+        for side in (slice(None, half), slice(half, None)):
+            levels.append(off[:, side][usual[:, side]].mean())
+            pulls.append(pull[:, side][usual[:, side]].std())
+    print(f"\nlevel off by at most {np.abs(levels).max():.3f} e- (limit 0.3)")
+    print(f"variance pull {min(pulls):.3f} to {max(pulls):.3f} (1 +- 0.03)")
+    assert np.abs(levels).max() < 0.3
+    assert 0.97 < min(pulls) and max(pulls) < 1.03
+
+
+def test_good_frames_are_called_good(tiny: Reduced) -> None:
+    assert {line["quality"] for line in tiny.quality.values()} == {1}
+
+
+def test_saturated_empty_and_dark_less_frames_are_called_bad(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    preset = find_preset("tiny")
+    faults = ("saturated_frame", "empty_frame", "no_darktime")
+    plan = replace(preset.nights[0], faults=faults)
+    work = Work(preset, plan, tmp_path_factory.mktemp("faults"))
+    injected = {
+        name
+        for name, frame in work.frames.items()
+        if frame.light != 1.0 or frame.star != 1.0 or frame.damages
+    }
+    assert len(injected) >= 4, "the faults were not injected"
+    some_good = [name for name, frame in work.frames.items() if frame.fclass == 3]
+    quality = work.file_quality(work.simulate([*sorted(injected), *some_good]))
+    bad = {name for name, line in quality.items() if line["quality"] == 2}
+    print(f"\n{len(injected)} frames with faults, {len(bad)} called bad: {', '.join(sorted(bad))}")
+    assert bad == injected
+
+
+@pytest.mark.parametrize("channel", ["B", "R"])
+def test_wavelengths_and_flat_are_the_true_ones(tiny: Reduced, channel: str) -> None:
+    run = next(iter(tiny.cubes))[:10]
+    found = calibrate(
+        str(tiny.work.path(f"{run}_004_03_{channel}", "frame")),
+        str(tiny.work.path(f"{run}_001_07_{channel}", "frame")),
+        Options(),
+    )
+    truth = tiny.channels[channel]
+    rows = np.array(truth["trace_rows"])
+    wavelength = np.array(truth["trace_wavelength"])
+    grid = found.dispersion.optics.grid
+    inside = (wavelength > grid[0]) & (wavelength < grid[-1])
+    there = np.stack([found.dispersion.rows(line)[k] for k, line in enumerate(wavelength)])
+    off = (there - rows)[inside]
+    column = np.empty(wavelength.shape)
+    for block in range(found.traces.optics.blocks):
+        own = found.traces.optics.block == block
+        column[own] = found.traces.centres(block)[rows].T
+    trace_off = (column - truth["trace_column"])[inside]
+
+    setup = SETUPS[channel, "reduced"]
+    u = 2 * (grid - setup.first) / (setup.last - setup.first) - 1
+    level, tilt, shift = (
+        np.array(truth[key])[:, None] for key in ("flat_level", "flat_tilt", "dichroic_shift")
+    )
+    flat = level * (1 + tilt * u) * dichroic(channel, grid, shift)
+    flat = flat / flat.mean(axis=0)
+    ratio = found.flat / flat - 1
+    away = np.abs(grid - 5075) > 150
+    print(
+        f"\n{channel}: wavelengths {off.std():.3f} bins rms, mean {off.mean():+.3f} (limit 0.1); "
+        f"traces {trace_off.std():.4f} pixels rms"
+    )
+    print(f"{channel}: flat {100 * ratio[:, away].std():.2f} % rms (limit 0.3), "
+          f"at the dichroic's edge {100 * ratio[:, ~away].std():.2f} %")  # fmt: skip
+    assert np.hypot(off.std(), off.mean()) < 0.1
+    assert ratio[:, away].std() < 0.003
+
+
+def test_spectra_hold_the_true_flux(tiny: Reduced) -> None:
+    check_spectra(tiny)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("night", [0, 1, 2])
+def test_all_spectra_of_the_sample_hold_the_true_flux(
+    night: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    preset = find_preset("sample")
+    check_spectra(reduce_night(replace(preset, nights=(preset.nights[night],)), tmp_path_factory))
+
+
+def check_spectra(night: Reduced) -> None:
+    """Print and check flux, errors and refraction of every star of a night."""
+    print()
+    for name, found in night.compared().items():
+        true = night.truth[name]
+        header = found.spectrum.header
+        turned = header["ES_PARAN"] - true["adr"]["theta_deg"]
+        print(f"{name} {found}  angle {turned:+.2f} +- {header['ES_DT']:.2f} deg")
+        assert abs(found.ratio - 1) < 0.01, name
+        assert night.stars[name]["flags"] == []
+        assert header["ES_HOST"] == true["target"].startswith("SNF")
