@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 
 from snfpipe.reduce.extraction import Extracted, extract
 from snfpipe.reduce.formats import (
@@ -35,7 +34,10 @@ from snfpipe.reduce.wavelength import Dispersion, fit_dispersion, rebin
 
 Array = NDArray[np.float64]
 
-_FLAT_ANGSTROM = 115.0  # the flat keeps what is wider than this
+# Where the dichroic parts the channels, and how far its edge reaches; how far the flat is smoothed
+# at least and at most [Angstrom].
+_DICHROIC, _DICHROIC_HALF = 5075.0, 130.0
+_SHORTEST, _LONGEST = 70.0, 600.0
 
 
 @dataclass(frozen=True)
@@ -119,19 +121,28 @@ def _throughput(lamp: Extracted) -> Array:
 
 
 def _flat(data: Array, variance: Array, optics: Optics) -> Array:
-    """Return the low-frequency flat: each spectrum over the mean of all, smoothed."""
+    """Return the low-frequency flat: each spectrum over the mean of all, smoothed.
+
+    A parabola is fitted around every bin by least squares.  It reaches as far as it may, so that
+    the lamp's photons cost nothing, but from neither side into the dichroic's edge.
+    """
     good = np.isfinite(variance) & (data > 0)
     mean = np.where(good, data, 0).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
-    ratio = np.where(good & (mean > 0), data / np.maximum(mean, 1e-9), np.nan)
-    bins = np.arange(ratio.shape[1])
-    for line in ratio:
-        holes = ~np.isfinite(line)
-        if holes.all():
-            line[:] = 1.0
-        elif holes.any():
-            line[holes] = np.interp(bins[holes], bins[~holes], line[~holes])
-    window = max(5, 2 * round(_FLAT_ANGSTROM / optics.dispersion / 2) + 1)
-    return np.maximum(savgol_filter(ratio, window, 2, axis=1, mode="interp"), 0.02)
+    ratio = np.where(good & (mean > 0), data / np.maximum(mean, 1e-9), 0)
+    # the share of a lens is near 1: the mean tells the photons' noise better than its own light
+    noise2 = np.where(good & (mean > 0), variance, np.inf) / np.maximum(mean, 1e-9) ** 2
+    weight = 1 / noise2
+    grid = optics.grid
+    reach = np.clip(np.abs(grid - _DICHROIC) - _DICHROIC_HALF, _SHORTEST, _LONGEST)
+    reach = np.maximum(reach, 2.6 * optics.dispersion)[:, None]
+    x = (grid[None, :] - grid[:, None]) / reach
+    kernel = np.maximum(1 - x**2, 0)
+    powers = [(kernel * x**n) @ weight.T for n in range(5)]
+    normal = np.stack([np.stack([powers[i + j] for j in range(3)], -1) for i in range(3)], -2)
+    right = np.stack([(kernel * x**n) @ (weight * ratio).T for n in range(3)], -1)
+    normal += 1e-9 * powers[0][..., None, None] * np.eye(3) + 1e-30 * np.eye(3)
+    smooth: Array = np.linalg.solve(normal, right[..., None])[..., 0, 0].T
+    return np.maximum(np.where(powers[0].T > 0, smooth, 1.0), 0.02)
 
 
 def make_cube(object_path: str, calibrated: Calibrated, options: Options) -> tuple[Cube, Extracted]:

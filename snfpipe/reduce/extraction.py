@@ -15,6 +15,7 @@ from snfpipe.reduce.traces import Shape, Traces
 Array = NDArray[np.float64]
 
 _CELL = 8  # pixels a side within which stray light does not change
+_SMOOTH = (0.035, 0.05)  # of the chip's rows and columns: stray light changes over an eighth
 _MASKED = 1e29
 
 
@@ -74,7 +75,7 @@ def extract(
             data[own], variance[own] = flux.T[:, : data.shape[1]], var.T[:, : data.shape[1]]
             _paint(light[rows], flux, shape)
         if scattered_light:
-            background = _between(frame.data - light, light, weight)
+            background = _between(frame.data - light, light, weight, background, turn > 0)
         model = light + background
         if cosmic_sigma and turn < rounds - 1:
             excess = frame.data - model
@@ -142,14 +143,27 @@ def _paint(light: Array, flux: Array, shape: Shape) -> None:
     light += np.bincount(place.ravel(), bright.ravel(), light.size).reshape(light.shape)
 
 
-def _between(rest: Array, light: Array, weight: Array) -> Array:
-    """Return the scattered light: what is left between the spectra, smoothed."""
+def _between(rest: Array, light: Array, weight: Array, last: Array, clip: bool) -> Array:
+    """Return the scattered light: what is left between the spectra, smoothed.
+
+    Once a background was found (`last`), cosmics that stand off it count for little.
+    """
     around = stretched(gaussian_filter(cells(light, _CELL) / _CELL**2, 1), light.shape)
     use = (weight > 0) & (light < 0.02 * around + 0.3)
-    # cosmics that lie between the spectra count for little
-    noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
-    value = np.where(use, np.clip(rest, -4 * noise, 4 * noise), 0.0)
-    scale = (0.035 * rest.shape[0] / _CELL, 0.05 * rest.shape[1] / _CELL)
-    above = gaussian_filter(cells(value, _CELL), scale, mode="nearest")
-    below = gaussian_filter(cells(use.astype(np.float64), _CELL), scale, mode="nearest")
-    return stretched(above / np.maximum(below, 1e-6), rest.shape)
+    value = rest
+    if clip:
+        noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
+        value = last + np.clip(rest - last, -4 * noise, 4 * noise)
+    below = _smooth(cells(use.astype(np.float64), _CELL))
+    background = np.zeros_like(rest)
+    # what smoothing leaves at the edges and in slopes is found by smoothing again
+    for _ in range(2):
+        above = _smooth(cells(np.where(use, value - background, 0.0), _CELL))
+        background += stretched(above / np.maximum(below, 1e-6), rest.shape)
+    return background
+
+
+def _smooth(grid: Array) -> Array:
+    """Smooth cells over some hundredths of the chip."""
+    scale = [part * size for part, size in zip(_SMOOTH, grid.shape, strict=True)]
+    return np.asarray(gaussian_filter(grid, scale, mode="nearest"))

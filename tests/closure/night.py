@@ -15,9 +15,9 @@ from scipy.interpolate import CubicSpline
 
 from snfpipe.reduce.formats import Spectrum, read_spectrum
 from snfpipe.reduce.program import run
-from snfpipe.simulate.night import write_frame
+from snfpipe.simulate.night import planned_frames, write_frame
 from snfpipe.simulate.presets import NightPlan, Preset
-from snfpipe.simulate.schedule import Frame, night_frames
+from snfpipe.simulate.schedule import Frame
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Work:
         """Frames of B and R by name of their item, ``06_334_001_003_17_B``."""
         return {
             frame.name.removesuffix(".fits"): frame
-            for frame in night_frames(self.preset, self.plan)
+            for frame in planned_frames(self.preset, self.plan)
             if frame.channel in "BR"
         }
 
