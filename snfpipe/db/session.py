@@ -102,7 +102,9 @@ class Database:
     @contextmanager
     def _session(self, *, writing: bool) -> Iterator[Session]:
         """Open a session, telling a database out of reach from a failing statement."""
-        options = {"snf_writing": writing}
+        options: dict[str, Any] = {"snf_writing": writing}
+        if not writing and self.dialect == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # one state, however many queries
         try:
             connection = self.engine.connect().execution_options(**options)
         except sa.exc.OperationalError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -44,6 +45,15 @@ def alone(session: Session, what: str) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
+
+
+def among(session: Session, column: Any, values: Sequence[int]) -> sa.ColumnElement[bool]:
+    """Return the condition that an integer `column` is one of `values`, however many there are."""
+    if session.get_bind().dialect.name == "postgresql":
+        array = sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.BigInteger))
+        return cast(sa.ColumnElement[bool], column == sa.any_(array))
+    listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
+    return cast(sa.ColumnElement[bool], column.in_(sa.select(listed.c.value)))
 
 
 def insert(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
