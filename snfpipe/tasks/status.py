@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from snfpipe.audit.units import UnitState
 from snfpipe.config import Project
-from snfpipe.states import FAILURES, IN_HAND
+from snfpipe.states import FAILURES, IN_HAND, State
 from snfpipe.tasks.freshness import Check, check
 from snfpipe.tasks.graph import Unit
-from snfpipe.tasks.standing import NOT_CREATED, VALIDATED_OUTDATED, WAITING, Act
+from snfpipe.tasks.standing import (
+    NOT_CREATED,
+    VALIDATED_OUTDATED,
+    WAITING,
+    WAITS_FOR_VALIDATION,
+    Act,
+)
 
 _FAILURES = {str(state) for state in FAILURES}
+_TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
 _ON_THEIR_WAY = {str(state) for state in IN_HAND}
 
 
@@ -86,11 +94,35 @@ def status(project: Project) -> Status:
     )
 
 
+def unit_states(found: Check) -> tuple[UnitState, ...]:
+    """Return all units with their words, as the audits take them."""
+    states = []
+    for unit in found.graph.values():
+        standing = found.standings[unit.task]
+        word, waits_for = _word_and_blockers(found, unit)
+        states.append(
+            UnitState(unit.step.key, unit.unit, word, standing.reason, waits_for, unit.nights)
+        )
+    return tuple(states)
+
+
 def word_of(found: Check, unit: Unit) -> str:
     """Return the word a table has for a unit: its state, or what follows from the graph."""
+    return _word_and_blockers(found, unit)[0]
+
+
+def _word_and_blockers(found: Check, unit: Unit) -> tuple[str, tuple[str, ...]]:
+    """Return a unit's word, and the units it waits for."""
     word = found.standings[unit.task].word
     if word != NOT_CREATED:
-        return word
-    above = (found.standings[task] for task in unit.upstream)
-    blocked = any(s.act is Act.RUN or s.word in _ON_THEIR_WAY for s in above)
-    return WAITING if blocked else NOT_CREATED
+        return word, ()
+    unchecked, unsettled = [], []
+    for task in unit.upstream:
+        above = found.standings[task]
+        if above.act is Act.RUN or above.word in _ON_THEIR_WAY:
+            unsettled.append(task)
+        elif found.graph[task].step.validate == "person" and above.word in _TO_VALIDATE:
+            unchecked.append(task)
+    if unsettled:
+        return WAITING, tuple(unsettled)
+    return (WAITS_FOR_VALIDATION, tuple(unchecked)) if unchecked else (NOT_CREATED, ())
