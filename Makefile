@@ -69,7 +69,7 @@ soak: $(TEST_READY)
 	SNF_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal
 
 audit: setup
-	$(BIN)/snf audit
+	$(BIN)/snf audit --page
 
 BENCH := $(patsubst benchmarks/%.py,%,$(sort $(wildcard benchmarks/[a-z]*.py)))
 bench: $(TEST_READY)

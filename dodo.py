@@ -22,3 +22,8 @@ DOIT_CONFIG = {
 def task_production():
     """Take in what arrived, then the units of every step."""
     yield from driver.tasks()
+
+
+def task_audit():
+    """Hold the production against what it owes: `doit audit`, or one of its subtasks."""
+    yield from driver.audits()

@@ -91,3 +91,15 @@ def verdict(findings: Iterable[Finding]) -> str:
     count = kinds.total()
     told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     return f"{count} finding{'s' if count > 1 else ''} ({told})"
+
+
+def distinct(reports: Iterable[Report]) -> list[Finding]:
+    """Return the findings of some audits; what several of them found is told by the first."""
+    found: dict[tuple[Kind, str], Finding] = {}
+    kept = []
+    for report in reports:
+        for finding in report.findings:
+            first = found.setdefault((finding.kind, finding.object), finding)
+            if first is finding or first.audit == finding.audit:
+                kept.append(finding)
+    return kept

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, fields
 from typing import Any, TypeVar
 
 import click
 
-from snfpipe.audit.findings import Finding, Report, verdict
+from snfpipe.audit.archived import Watch
+from snfpipe.audit.findings import Finding, Report, distinct, verdict
 from snfpipe.cli.render import print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,6 +27,24 @@ def report_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+@contextmanager
+def watching(label: str, wanted: bool) -> Iterator[Watch | None]:
+    """Give what counts files on a terminal while they are read, None where nobody looks."""
+    if not (wanted and sys.stderr.isatty()):
+        yield None
+        return
+    count = 0
+
+    def watch(_path: str) -> None:
+        nonlocal count
+        count += 1
+        if count % 20 == 1:
+            click.echo(f"\r{label}: {count}", nl=False, err=True)
+
+    yield watch
+    click.echo(f"\r{label}: {count}", err=True)
 
 
 def print_reports(
@@ -52,7 +72,7 @@ def _print_csv(reports: Sequence[Report], only_findings: bool) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if only_findings:
         writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(astuple(finding) for report in reports for finding in report.findings)
+        writer.writerows(astuple(finding) for finding in distinct(reports))
         return
     for number, report in enumerate(reports):
         if number:
@@ -71,7 +91,7 @@ def _print_text(reports: Sequence[Report], only_findings: bool) -> None:
             for note in report.notes:
                 click.echo(note)
             click.echo()
-    found = [finding for report in reports for finding in report.findings]
+    found = distinct(reports)
     print_findings(found)
     click.echo(f"audit: {verdict(found)}")
 

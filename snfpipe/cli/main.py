@@ -22,6 +22,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("snfpipe.cli.control:retry", "Let failed units be tried again."),
     "cancel": ("snfpipe.cli.control:cancel", "End jobs that run."),
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
+    "check_job_output": (
+        "snfpipe.cli.audit_jobs:check_job_output",
+        "What jobs owe and what is registered, by class.",
+    ),
+    "job_attrition": (
+        "snfpipe.cli.audit_jobs:job_attrition",
+        "Units by state, and where they stop.",
+    ),
+    "jobErrors": ("snfpipe.cli.audit_jobs:job_errors", "Errors of jobs, what they mean."),
+    "job_env_check": (
+        "snfpipe.cli.audit_jobs:job_env_check",
+        "Compare what workers saw of versions.",
+    ),
+    "provenance": ("snfpipe.cli.audit:provenance", "What a file was made from, and what from it."),
     "version": ("snfpipe.cli.version:version", "List or switch the code version."),
     "engine": ("snfpipe.cli.engine:engine", "Start and end private schedulers and databases."),
     "db": ("snfpipe.cli.db:db", "Create the database, or bring its schema up to date."),

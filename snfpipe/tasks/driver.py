@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from snfpipe.arrival.scan import anything_new
 from snfpipe.config import Project, Step, load_project
 from snfpipe.errors import SnfError
+from snfpipe.tasks.audits import audit_tasks
 from snfpipe.tasks.freshness import Check, check, memory_path
 from snfpipe.tasks.graph import Graph
 from snfpipe.tasks.record import ManifestChecker, RecordCodec
@@ -36,6 +37,8 @@ class Driver:
         Task -> how the unit stands, kept up to date while units are settled.
     settled : dict
         Task -> how it was settled, for the units that an attempt or a verdict settled since.
+    found : list of str
+        The audits that found something.
     stopped_by : SnfError or None
         What made it impossible to go on.
     """
@@ -46,6 +49,7 @@ class Driver:
         self.standings: dict[str, Standing] = {}
         self.settled: dict[str, Standing] = {}
         self.stopped_by: SnfError | None = None
+        self.found: list[str] = []
         self._stamps: dict[str, int] = {}
         self._conductor: Conductor | None = None
         self._lock = threading.Lock()
@@ -66,6 +70,7 @@ class Driver:
         record = memory_path(self.project, "doit")
         record.parent.mkdir(parents=True, exist_ok=True)
         return {
+            "default_tasks": [step.key for step in self.project.steps],
             "num_process": self.project.site.slots,
             "reporter": UnitReporter.of(self),
             "backend": "json",
@@ -95,6 +100,10 @@ class Driver:
                 "io": {"capture": False},
                 "clean": [(_explain_clean, [unit.manifest])],
             }
+
+    def audits(self) -> Iterator[dict[str, Any]]:
+        """Yield a task an audit; they run when they are named, not by bare doit."""
+        return audit_tasks(self.project, self.found)
 
     def settle(self, task: str) -> None:
         """Return when a unit is settled; the action of every subtask.

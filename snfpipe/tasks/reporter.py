@@ -121,7 +121,7 @@ class UnitReporter:
         failing = self._tell_the_end()
         if self.broken:
             raise SystemExit(3)
-        if failing:
+        if failing or self.driver.found:
             raise SystemExit(1)
 
     # --- the account ------------------------------------------------------------------------
