@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,8 @@ from snfpipe.audit.findings import Report
 from snfpipe.audit.products import audit_products
 from snfpipe.config import Project, load_project
 from snfpipe.db.session import Database, open_database
+from snfpipe.tasks.freshness import check
+from snfpipe.tasks.status import unit_states
 from tests.e2e import project as e2e
 from tests.e2e.conftest import make_project
 
@@ -34,6 +39,14 @@ class Case:
     def products(self, **options: bool) -> Report:
         return audit_products(self.project, self.database, **options)
 
+    def units(self):
+        return unit_states(check(load_project(self.driven.root)))
+
+    def behave(self, **told: Any) -> None:
+        """Tell the small programs how to misbehave: where the version file, copied, says."""
+        path = self.project.version.environment["SNF_TEST_BEHAVIOUR"]
+        Path(path).write_text(json.dumps(told))
+
     def file(self, pattern: str) -> Path:
         """Return the one file of the archive that matches."""
         (found,) = self.archive.glob(f"Prod/*/*/*/{pattern}")
@@ -52,11 +65,19 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> e2e.Project:
 def case(produced: e2e.Project, tmp_path: Path) -> Iterator[Case]:
     """A copy of the finished production."""
     shutil.copytree(produced.root, tmp_path / "project", symlinks=True)
-    yield from _opened(e2e.Project(tmp_path / "project"))
+    with opened(e2e.Project(tmp_path / "project")) as made:
+        yield made
 
 
-def _opened(driven: e2e.Project) -> Iterator[Case]:
-    project = load_project(driven.root)
-    database = open_database(project.site.database_url, project.root)
-    yield Case(driven, project, database)
-    database.close()
+@contextmanager
+def opened(driven: e2e.Project) -> Iterator[Case]:
+    """Open a project that is driven by commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        if driven.url:
+            patch.setenv("SNF_DATABASE_URL", driven.url)
+        else:
+            patch.delenv("SNF_DATABASE_URL", raising=False)
+        project = load_project(driven.root)
+        database = open_database(project.site.database_url, project.root)
+        yield Case(driven, project, database)
+        database.close()
