@@ -72,7 +72,7 @@ def shown_place(url: str, root: Path) -> str:
     """Return which database a URL names, without user or password."""
     if url.startswith("sqlite"):
         return _sqlite_path(url, root)
-    return re.sub(r"//[^/@]*@", "//", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", re.sub(r"//[^/]*@", "//", url))
 
 
 def _sqlite_path(url: str, root: Path) -> str:

@@ -52,7 +52,7 @@ class Database:
     @property
     def shown(self) -> str:
         """The URL as it may be printed."""
-        return self.url.render_as_string(hide_password=True)
+        return self.url.difference_update_query(["password"]).render_as_string(hide_password=True)
 
     @property
     def dialect(self) -> str:
