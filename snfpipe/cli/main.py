@@ -106,8 +106,14 @@ def run_command(command: click.Command, name: str) -> int:
         code: Any = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return 2
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else name
+        click.echo(f"{path}: {_plain(error.format_message())}", err=True)
+        click.echo(f"  next: {path} --help", err=True)
         return 2
     except click.Abort:
         return 130
@@ -121,6 +127,13 @@ def run_command(command: click.Command, name: str) -> int:
         click.echo(f"{name}: {error}", err=True)
         return error.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _plain(message: str) -> str:
+    """Return click's message in the form of our own: one line, nothing of a terminal in it."""
+    text = " ".join(message.split()).rstrip(".")
+    text = text[:1].lower() + text[1:]
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def console(command: Callable[[], click.Command], name: str) -> None:

@@ -10,15 +10,15 @@ import click
 
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import SWITCH, find_root, load_project
-from snfpipe.versions import list_versions, load_version
+from snfpipe.config import SWITCH, find_root, load_project, read_switch
+from snfpipe.versions import check_label, list_versions, load_version
 
 
 @click.command()
 @click.argument("label", required=False)
 @click.option("--shell", is_flag=True, help="Print what puts the version into a shell.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be switched.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/version.json).")
 def version(label: str | None, shell: bool, dry_run: bool, as_json: bool) -> None:
     """List the code versions, or switch the configured production to LABEL.
 
@@ -28,6 +28,8 @@ def version(label: str | None, shell: bool, dry_run: bool, as_json: bool) -> Non
       snf_version SNF-02-02
       eval "$(snf_version --shell)"
     """
+    if sum(map(bool, (label, shell, as_json))) > 1 or (dry_run and not label):
+        raise click.UsageError("give one of: nothing, LABEL (with -n or without), --shell, --json")
     root = find_root()
     if label:
         _switch(root, label, dry_run)
@@ -41,20 +43,22 @@ def _switch(root: Path, label: str, dry_run: bool) -> None:
     """Set the version in the switch, keeping its comments."""
     import tomlkit
 
-    load_version(root, label)
-    path = root / SWITCH
-    content = tomlkit.parse(path.read_text(encoding="utf-8"))
-    old = content["version"]
+    check_label(root, label)
+    old = read_switch(root)["version"]
     if not dry_run:
+        load_version(root, label)
+        path = (root / SWITCH).resolve()
+        content = tomlkit.parse(path.read_text(encoding="utf-8"))
         content["version"] = label
         aside = path.with_name(f".{path.name}.{os.getpid()}")
         aside.write_text(tomlkit.dumps(content), encoding="utf-8")
+        aside.chmod(path.stat().st_mode & 0o777)
         aside.replace(path)
     click.echo(f"{'would switch' if dry_run else 'switched'} {SWITCH} from {old} to {label}")
 
 
 def _print_shell(root: Path) -> None:
-    """Print exports, every value quoted."""
+    """Print exports, every value quoted; what another version put there before is taken out."""
     project = load_project(root)
     variables = {
         **project.version.environment,
@@ -64,15 +68,17 @@ def _print_shell(root: Path) -> None:
         "SNF_PROJECT": str(root),
         "JOBDIR": str(project.site.jobs),
     }
+    click.echo("unset ${SNF_VARIABLES-}")
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo(f"export SNF_VARIABLES={shlex.quote(' '.join(project.version.environment))}")
     click.echo('SNF_OLD_PS1="${SNF_OLD_PS1-${PS1-}}"')
     click.echo(f'PS1={shlex.quote(f"[{project.version.label}] ")}"$SNF_OLD_PS1"')
 
 
 def _print_list(root: Path, as_json: bool) -> None:
     """Print all versions, the configured one marked."""
-    current = load_project(root).version.label
+    current = read_switch(root)["version"]
     versions = [load_version(root, label) for label in list_versions(root)]
     if as_json:
         print_json(
