@@ -1,12 +1,14 @@
 """Reading a file that others append to and rotate, from where one left off.
 
 A place in it is known by what the file began with, not by its name: the same line is found again
-after the file was renamed, or copied and truncated.
+after the file was renamed, or copied and truncated.  Which of several older parts came first is
+told by their times of change.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,7 +20,10 @@ _HEAD = 512
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in a growing file; at offset 0, everything written since `time` comes after it."""
+    """A place in a growing file; at offset 0, whatever was written from `time` on comes after it.
+
+    ``time`` is when the file was last changed.
+    """
 
     offset: int = 0
     head: str = ""
@@ -36,16 +41,15 @@ class Mark:
 
 def mark_end(path: Path) -> Mark:
     """Return the end of a file as it is now, between two lines; a missing one has none yet."""
-    now = time.time()
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             start = max(0, size - 65536)
             file.seek(start)
             tail = file.read(size - start)
-            return _mark(file, start + tail.rfind(b"\n") + 1, now)
+            return _mark(file, start + tail.rfind(b"\n") + 1)
     except FileNotFoundError:
-        return Mark(time=now)
+        return Mark(time=time.time() - 1)
 
 
 class GrowingFile:
@@ -65,7 +69,6 @@ class GrowingFile:
 
     def lines(self) -> Iterator[str]:
         """Yield the whole lines that were added since the last call; take all of them."""
-        now = time.time()
         for path, offset in self._parts():
             try:
                 file = path.open("rb")
@@ -79,7 +82,7 @@ class GrowingFile:
                     offset += len(line)
                     yield line.decode(errors="replace").rstrip("\r\n")
                 if path == self._path:
-                    self.mark = _mark(file, offset, now)
+                    self.mark = _mark(file, offset)
 
     def _parts(self) -> list[tuple[Path, int]]:
         """Return the files that hold what comes after the mark, oldest first, and where in each."""
@@ -87,26 +90,22 @@ class GrowingFile:
             return [(self._path, self.mark.offset)]
         older = [it for it in self._path.parent.glob(f"{self._path.name}?*") if it.is_file()]
         older.sort(key=lambda it: it.stat().st_mtime)
-        since = self.mark.time
-        parts: list[tuple[Path, int]] = []
-        if self.mark.head:
-            begun = next((it for it in older if _holds(it, self.mark)), None)
-            if begun is not None:
-                since = begun.stat().st_mtime
-                parts.append((begun, self.mark.offset))
-        parts += [
-            (it, 0) for it in older if it.stat().st_mtime > since and (it, 0) not in parts[:1]
-        ]
-        return [*parts, (self._path, 0)]
+        begun = next((it for it in older if self.mark.head and _holds(it, self.mark)), None)
+        if begun is None:
+            later = [it for it in older if it.stat().st_mtime >= self.mark.time]
+            return [*((it, 0) for it in later), (self._path, 0)]
+        later = [it for it in older if it.stat().st_mtime > begun.stat().st_mtime]
+        return [(begun, self.mark.offset), *((it, 0) for it in later), (self._path, 0)]
 
 
-def _mark(file: BinaryIO, offset: int, now: float) -> Mark:
+def _mark(file: BinaryIO, offset: int) -> Mark:
     """Return a mark; a file that holds only comments up to there has not begun."""
+    changed = os.fstat(file.fileno()).st_mtime
     file.seek(0)
     head = file.read(min(offset, _HEAD))
     if all(line.startswith(b"#") for line in head.splitlines()):
-        return Mark(time=now)
-    return Mark(offset, _digest(head), now)
+        return Mark(time=changed)
+    return Mark(offset, _digest(head), changed)
 
 
 def _holds(path: Path, mark: Mark) -> bool:
