@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from snfpipe.audit.archived import Watch
 from snfpipe.audit.findings import Finding, Report, distinct, verdict
 from snfpipe.cli.render import print_json, print_table
+
+if TYPE_CHECKING:
+    from snfpipe.audit.archived import Watch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
