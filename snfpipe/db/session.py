@@ -87,11 +87,9 @@ class Database:
             try:
                 with self.write() as session:
                     return work(session)
-            except (sa.exc.OperationalError, sa.exc.InternalError, ServiceUnavailable) as error:
-                if not _passing(error):
-                    raise
+            except ServiceUnavailable:
                 if time.monotonic() > deadline:
-                    raise self._unavailable(error) from error
+                    raise
             time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter, no secret
             pause_s = min(2.0, pause_s * 2)
 
@@ -109,8 +107,13 @@ class Database:
             connection = self.engine.connect().execution_options(**options)
         except sa.exc.OperationalError as error:
             raise self._unavailable(error) from error
-        with connection, Session(connection, expire_on_commit=False) as session:
-            yield session
+        try:
+            with connection, Session(connection, expire_on_commit=False) as session:
+                yield session
+        except (sa.exc.OperationalError, sa.exc.InternalError) as error:
+            if _passing(error):
+                raise self._unavailable(error) from error
+            raise
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         """Say that the database is out of reach, without its password."""
@@ -254,8 +257,6 @@ def _make_engine(url: URL, pool_size: int) -> Engine:
 
 def _passing(error: Exception) -> bool:
     """Tell a trouble that may pass (locked, deadlock, connection lost) from a lasting one."""
-    if isinstance(error, ServiceUnavailable):
-        return True
     if not isinstance(error, sa.exc.DBAPIError):
         return False
     if error.connection_invalidated:

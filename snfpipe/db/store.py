@@ -72,6 +72,41 @@ def upsert(session: Session, model: type[Base], rows: Sequence[Row], update: Seq
     _on_conflict(session, model, rows, update=update)
 
 
+def update_rows(
+    session: Session,
+    model: type[Base],
+    rows: Sequence[Row],
+    match: Sequence[str],
+    only: sa.ColumnElement[bool] | None = None,
+) -> None:
+    """Change many rows by one statement.
+
+    Parameters
+    ----------
+    session : Session
+        A writing session.
+    model : type
+        Which table.
+    rows : sequence of mappings
+        Each names its row by the columns `match` and holds new values for its other columns;
+        all have the same keys.
+    match : sequence of str
+        Columns that together name a row.
+    only : condition, optional
+        What must hold of a row besides, or it is left as it is.
+    """
+    table = model.__table__
+    for part in chunks(rows):
+        given = _as_table(session, table, part)
+        statement = sa.update(table).where(  # type: ignore[arg-type]  # declared as FromClause
+            *(table.c[name] == given[name] for name in match)
+        )
+        if only is not None:
+            statement = statement.where(only)
+        new = {name: column for name, column in given.items() if name not in match}
+        session.connection().execute(statement.values(new))
+
+
 def ensure_productions(session: Session, rows: Sequence[Row]) -> dict[str, int]:
     """Make the Production rows that are missing.
 
@@ -109,6 +144,30 @@ def has_flag(flag: str) -> sa.ColumnElement[bool]:
     """
     position, characters = flags.matching_characters(flag)
     return sa.func.substr(Process.quality_s, position, 1).in_(characters)
+
+
+def _as_table(
+    session: Session, table: sa.FromClause, rows: Sequence[Row]
+) -> dict[str, sa.ColumnElement[Any]]:
+    """Return the columns of a table made of `rows`, which travel as one JSON document."""
+    document = sa.literal(json.dumps([dict(row) for row in rows], default=_plain), sa.Text)
+    columns = [table.c[name] for name in rows[0]]
+    if session.get_bind().dialect.name == "postgresql":
+        typed = [sa.column(column.name, column.type) for column in columns]
+        given = sa.func.json_to_recordset(sa.cast(document, sa.JSON)).table_valued(*typed)
+        found = given.render_derived(name="given", with_types=True)
+        return {column.name: found.c[column.name] for column in columns}
+    each = sa.func.json_each(document).table_valued("value", name="given")
+    return {
+        column.name: sa.func.json_extract(each.c.value, f"$.{column.name}") for column in columns
+    }
+
+
+def _plain(value: object) -> str:
+    """Return a moment as both databases write it."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{type(value).__name__} is no value of a column")
+    return value.isoformat(" ", "microseconds")
 
 
 def _on_conflict(
