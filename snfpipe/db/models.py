@@ -316,7 +316,11 @@ class Job(Base):
 
 
 class Attempt(Base):
-    """One submission of a job."""
+    """One submission of a job.
+
+    `accounting` is what the engine's accounting says of its end; the tails are the ends of its
+    output and its errors, of which the attempt's folder has the whole.
+    """
 
     __tablename__ = "attempt"
     token: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -336,6 +340,9 @@ class Attempt(Base):
     memory_mb: Mapped[float | None] = mapped_column(Float)
     outcome: Mapped[str] = mapped_column(String(16), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
+    accounting: Mapped[dict[str, Any] | None]
+    out_tail: Mapped[str] = mapped_column(Text, default="")
+    err_tail: Mapped[str] = mapped_column(Text, default="")
     environment: Mapped[dict[str, Any]] = mapped_column(default=dict)
     spec: Mapped[str] = mapped_column(Text, default="")
 

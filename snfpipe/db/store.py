@@ -76,7 +76,7 @@ def update_rows(
     session: Session,
     model: type[Base],
     rows: Sequence[Row],
-    match: Sequence[str],
+    match: Sequence[str] | Mapping[str, str],
     only: sa.ColumnElement[bool] | None = None,
 ) -> None:
     """Change many rows by one statement.
@@ -90,20 +90,24 @@ def update_rows(
     rows : sequence of mappings
         Each names its row by the columns `match` and holds new values for its other columns;
         all have the same keys.
-    match : sequence of str
-        Columns that together name a row.
+    match : sequence or mapping of str
+        Columns that together name a row; a mapping says under which key each is given, where a
+        column that names the row gets a new value as well.
     only : condition, optional
         What must hold of a row besides, or it is left as it is.
     """
     table = model.__table__
+    keys = match if isinstance(match, Mapping) else {name: name for name in match}
+    column_of = {key: name for name, key in keys.items()}
     for part in chunks(rows):
-        given = _as_table(session, table, part)
+        columns = {key: table.c[column_of.get(key, key)] for key in part[0]}
+        given = _as_table(session, columns, part)
         statement = sa.update(table).where(  # type: ignore[arg-type]  # declared as FromClause
-            *(table.c[name] == given[name] for name in match)
+            *(table.c[name] == given[key] for name, key in keys.items())
         )
         if only is not None:
             statement = statement.where(only)
-        new = {name: column for name, column in given.items() if name not in match}
+        new = {key: value for key, value in given.items() if key not in column_of}
         session.connection().execute(statement.values(new))
 
 
@@ -147,20 +151,17 @@ def has_flag(flag: str) -> sa.ColumnElement[bool]:
 
 
 def _as_table(
-    session: Session, table: sa.FromClause, rows: Sequence[Row]
+    session: Session, columns: Mapping[str, sa.ColumnElement[Any]], rows: Sequence[Row]
 ) -> dict[str, sa.ColumnElement[Any]]:
     """Return the columns of a table made of `rows`, which travel as one JSON document."""
     document = sa.literal(json.dumps([dict(row) for row in rows], default=_plain), sa.Text)
-    columns = [table.c[name] for name in rows[0]]
     if session.get_bind().dialect.name == "postgresql":
-        typed = [sa.column(column.name, column.type) for column in columns]
+        typed = [sa.column(key, column.type) for key, column in columns.items()]
         given = sa.func.json_to_recordset(sa.cast(document, sa.JSON)).table_valued(*typed)
         found = given.render_derived(name="given", with_types=True)
-        return {column.name: found.c[column.name] for column in columns}
+        return {key: found.c[key] for key in columns}
     each = sa.func.json_each(document).table_valued("value", name="given")
-    return {
-        column.name: sa.func.json_extract(each.c.value, f"$.{column.name}") for column in columns
-    }
+    return {key: sa.func.json_extract(each.c.value, f"$.{key}") for key in columns}
 
 
 def _plain(value: object) -> str:

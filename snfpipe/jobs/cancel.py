@@ -12,7 +12,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs import ledger
 from snfpipe.jobs.commands import take
-from snfpipe.jobs.harvest import InHand, in_hand
+from snfpipe.jobs.in_hand import InHand, in_hand, of_project
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import register
@@ -34,17 +34,15 @@ def cancel(
         The jobs that were in hand.
     """
     with database.read() as session:
-        jobs = [job for job in in_hand(session, project) if job.name in names]
+        jobs = [
+            job for job in in_hand(session, project.site, of_project(project)) if job.name in names
+        ]
     for job in jobs:
-        folder = job.attempt(project.site.jobs)
+        folder = job.attempt
         folder.path.mkdir(parents=True, exist_ok=True)
         ledger.append(folder.ledger, "cancel", by=by)
     engine.cancel([job.engine_id for job in jobs if job.engine_id])
-    unsent = [
-        job
-        for job in jobs
-        if job.state is State.CLAIMED and take(job.attempt(project.site.jobs), "cancel")
-    ]
+    unsent = [job for job in jobs if job.state is State.CLAIMED and take(job.attempt, "cancel")]
     register(project, database, [_cancelled(database, job, by) for job in unsent])
     return jobs
 
@@ -57,4 +55,4 @@ def _cancelled(database: Database, job: InHand, by: str) -> Ended:
     reason = f"cancelled by {by}"
     missing = {product.name: reason for product in spec.products}
     outcome = Outcome(State.CANCELLED, reason, missing=missing)
-    return Ended(job.job_id, job.production_id, job.folder, spec, outcome)
+    return Ended(job.job_id, job.production_id, spec, outcome)

@@ -1,16 +1,19 @@
 """Harvesting: what happened to the jobs in hand, and settling those that are over.
 
-One snapshot of the engine serves all jobs; a ledger is read only when it has grown or its job is
-gone.  Whoever harvests may be killed anywhere, and two may harvest the same jobs.
+One snapshot of the engine and one look at its accounting serve all jobs.  What is over is noted
+first, for all at once: state *ended*, and what the engine says of the end.  Then it is settled,
+some jobs at a time, from ledgers and what was noted.  Whoever harvests may be killed anywhere,
+and two may harvest the same jobs.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,18 +22,20 @@ from sqlalchemy.orm import Session
 from snfpipe import archive
 from snfpipe.config import Project
 from snfpipe.db import store
-from snfpipe.db.models import Attempt, Job, Production
+from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineOutcome, EngineState
 from snfpipe.jobs import ledger
 from snfpipe.jobs.commands import take
+from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored
 from snfpipe.jobs.ledger import Record
+from snfpipe.jobs.logs import last_line, tails
 from snfpipe.jobs.manifest import Settled
-from snfpipe.jobs.postmortem import judge
+from snfpipe.jobs.postmortem import judge, moment_of
 from snfpipe.jobs.products import Ended
-from snfpipe.jobs.register import clear, register
-from snfpipe.jobs.spec import AttemptFolder
+from snfpipe.jobs.register import AT_ONCE, clear, register
+from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State
 
 _STATE_OF: dict[EngineState | None, State] = {
@@ -39,219 +44,114 @@ _STATE_OF: dict[EngineState | None, State] = {
     EngineState.ERROR: State.QUEUE_ERROR,
     EngineState.RUNNING: State.RUNNING,
 }
-_TAIL_BYTES = 2000
+#: States of a job that the engine has, or had when it was last looked at.
+_WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
+#: For how long a job that was given up may still come to an end that counts.
+LATE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
-    """A job with an attempt that is not settled; ``folder`` is below JOBDIR."""
+class Over:
+    """A job whose attempt is over, and what the engine says of it."""
 
-    job_id: int
-    production_id: int
-    name: str
-    unit: str
-    folder: str
+    job: InHand
+    accounting: EngineOutcome | None = None
+    given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A job that changed its state but is not over; ``starting`` is the ledger's, when it began."""
+
+    job: InHand
     state: State
-    token: str
-    number: int
-    engine_id: str | None
-
-    def attempt(self, jobs: Path) -> AttemptFolder:
-        """Return the attempt's folder below JOBDIR."""
-        attempts = jobs / self.folder / f"{self.name}.attempts"
-        return AttemptFolder(attempts / f"{self.number:03}-{self.token}", self.name)
-
-
-def in_hand(session: Session, project: Project, states: frozenset[State] = IN_HAND) -> list[InHand]:
-    """Return the jobs of the configured productions that are in hand (or in other `states`)."""
-    query = (
-        sa.select(
-            Job.id, Job.production_id, Job.name, Job.unit, Job.folder, Job.state, Job.token,
-            Attempt.number, Attempt.engine_id,
-        )
-        .join(Attempt, Attempt.token == Job.token)
-        .join(Production, Production.id == Job.production_id)
-        .where(
-            Production.name.in_([step.production for step in project.steps]),
-            Job.state.in_([state.value for state in states]),
-        )
-        .order_by(Job.id)
-    )  # fmt: skip
-    return [
-        InHand(ident, production, name, unit, folder, State(state), token, number, engine_id)
-        for ident, production, name, unit, folder, state, token, number, engine_id
-        in session.execute(query)
-        if token is not None
-    ]  # fmt: skip
+    starting: Record | None = None
 
 
 class Harvester:
-    """Looks after the jobs in hand of a project, whoever submitted them.
+    """Looks after jobs in hand, whoever submitted them.
 
     Parameters
     ----------
     project : Project
-        Whose jobs.
+        Whose site.
     database : Database
         Where they stand.
     engine : Engine
         Who has them.
+    whose : condition, optional
+        Which jobs; those of the configured productions by default.
     """
 
-    def __init__(self, project: Project, database: Database, engine: Engine) -> None:
+    def __init__(
+        self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
+    ) -> None:
         self._project = project
         self._database = database
         self._engine = engine
+        self._whose = of_project(project) if whose is None else whose
         self._sizes: dict[str, int] = {}
         self._gone_since: dict[str, float] = {}
 
-    def look(self) -> list[Settled]:
+    def look(
+        self, lost_since: datetime | None = None, between: Callable[[], bool] = lambda: True
+    ) -> list[Settled]:
         """Take one look at all jobs in hand; settle and register those that are over.
+
+        Parameters
+        ----------
+        lost_since : datetime, optional
+            Look also at jobs that were given up since then: they may have ended nevertheless.
+        between : callable
+            Called between two transactions of a long harvest; where it says no, the rest is left
+            to the next look, of anybody.
 
         Raises
         ------
         ServiceUnavailable
             The engine or the database does not answer; nothing is lost, look again.
         """
+        over = self.note(lost_since)
+        settled: list[Settled] = []
+        for part in store.chunks(over, AT_ONCE):
+            if not between():
+                break
+            settled += self._settle(part)
+        return settled
+
+    def note(self, lost_since: datetime | None = None) -> list[Over]:
+        """Bring the rows of jobs in hand up to date; return those that are over, not settled."""
         with self._database.read() as session:
-            jobs = in_hand(session, self._project)
+            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
         jobs = [job for job in jobs if job.state is not State.CLAIMED]
         if not jobs:
             return []
         # in this order: what the database knew before must be in the snapshot while it runs
-        snapshot = self._engine.snapshot()
-        self._engine.fill()
-        return self._settle(jobs, snapshot)
+        try:
+            snapshot = self._engine.snapshot()
+            self._engine.fill()
+            moved, over = self._sort(jobs, snapshot)
+            self._write(moved, over)
+        except BaseException:
+            self._sizes.clear()  # what was seen now was not noted: see it again
+            raise
+        killpoint("harvest:after-note")
+        return over
+
+    def judge(self, over: Iterable[Over]) -> list[Ended]:
+        """Say what became of jobs that are over; those whose script still runs are left out."""
+        return [ended for it in over if (ended := self._judge(it)) is not None]
 
     def recover(self) -> list[Settled]:
         """Do what may have been left undone: late ends of lost jobs, and remains of old attempts.
 
         Returns what :meth:`look` does.
         """
-        with self._database.read() as session:
-            lost = in_hand(session, self._project, frozenset({State.LOST}))
-        late = [job for job in lost if self._says_its_end(job)]
-        settled = self._settle(late, {})
-        self._clear_incoming()
+        settled = self.look(store.utc_now() - LATE)
+        self.clear_incoming()
         return settled
 
-    def _settle(self, jobs: Sequence[InHand], snapshot: Mapping[str, EngineState]) -> list[Settled]:
-        """Settle those of `jobs` that are over; note how the others stand."""
-        gone = {job.token for job in jobs if job.engine_id not in snapshot}
-        adopted = self._found_again(jobs, gone)
-        accounting = self._engine.outcomes(
-            [job.engine_id for job in jobs if job.token in gone and job.engine_id]
-        )
-        ended: list[Ended] = []
-        moved: list[tuple[InHand, State, Record]] = []
-        for job in jobs:
-            folder = job.attempt(self._project.site.jobs)
-            is_gone = job.token in gone and job.token not in adopted
-            if not is_gone and not self._has_grown(job, folder):
-                state = _STATE_OF.get(snapshot.get(job.engine_id or ""))
-                if state and state is not job.state and job.state is not State.RUNNING:
-                    moved.append((job, state, {}))
-                continue
-            records = ledger.read(folder.ledger)
-            over = self._over(job, folder, records, is_gone, accounting.get(job.engine_id or ""))
-            if over is not None:
-                ended.append(over)
-            elif (starting := _record(records, "starting")) and job.state is not State.RUNNING:
-                moved.append((job, State.RUNNING, starting))
-        self._note(moved, adopted)
-        for job_over in ended:
-            self._forget(job_over.spec.token)
-        return register(self._project, self._database, ended)
-
-    def _over(
-        self,
-        job: InHand,
-        folder: AttemptFolder,
-        records: Sequence[Record],
-        gone: bool,
-        accounting: EngineOutcome | None,
-    ) -> Ended | None:
-        """Return a job that is over, with what became of it; None while it is not."""
-        starting = _record(records, "starting")
-        if gone and starting is not None and _runs_here(starting):
-            gone = False  # started by hand, or its wrapper was killed: its script goes on
-        given_up = gone and self._given_up(job, folder, records)
-        if not gone and _record(records, "end") is None:
-            return None
-        spec = folder.load()
-        outcome = judge(
-            spec, records, gone=gone, given_up=given_up, accounting=accounting,
-            complaint=_last_line(folder.err) or _last_line(folder.engine_err),
-        )  # fmt: skip
-        if outcome is None:
-            return None
-        return Ended(job.job_id, job.production_id, job.folder, spec, outcome)
-
-    def _given_up(self, job: InHand, folder: AttemptFolder, records: Sequence[Record]) -> bool:
-        """Tell whether a job that is gone everywhere has been so for the engine's grace.
-
-        One that never started is kept from starting later; one that starts just now is not lost.
-        """
-        since = self._gone_since.setdefault(job.token, time.monotonic())
-        cancelled = _record(records, "cancel") is not None
-        if not cancelled and time.monotonic() - since < self._engine.grace_s:
-            return False
-        if _record(records, "starting") is not None:
-            return True
-        return take(folder, "post-mortem") or time.monotonic() - since > self._engine.grace_s + 1
-
-    def _found_again(self, jobs: Sequence[InHand], gone: set[str]) -> dict[str, str]:
-        """Return token -> engine id of jobs that run under another id than the one we know."""
-        if not gone:
-            return {}
-        found = self._engine.find(gone)
-        known = {job.token: job.engine_id for job in jobs}
-        return {token: ident for token, ident in found.items() if ident != known[token]}
-
-    def _note(
-        self, moved: Sequence[tuple[InHand, State, Record]], adopted: Mapping[str, str]
-    ) -> None:
-        """Store new states of jobs in hand, and new ids of those found again."""
-        if not moved and not adopted:
-            return
-        moment = store.utc_now()
-
-        def work(session: Session) -> None:
-            for token, engine_id in sorted(adopted.items()):
-                session.execute(
-                    sa.update(Attempt).where(Attempt.token == token).values(engine_id=engine_id)
-                )
-            for job, state, starting in moved:
-                session.execute(
-                    sa.update(Job)
-                    .where(Job.id == job.job_id, Job.token == job.token, Job.state == job.state)
-                    .values(state=state.value, updated=moment)
-                )
-                if starting:
-                    session.execute(
-                        sa.update(Attempt)
-                        .where(Attempt.token == job.token)
-                        .values(started_at=moment, host=str(starting.get("host", ""))[:80])
-                    )
-
-        self._database.transact(work)
-
-    def _has_grown(self, job: InHand, folder: AttemptFolder) -> bool:
-        """Tell whether a ledger has grown since it was last looked at."""
-        try:
-            size = folder.ledger.stat().st_size
-        except FileNotFoundError:
-            return False
-        before = self._sizes.get(job.token)
-        self._sizes[job.token] = size
-        return size != before
-
-    def _says_its_end(self, job: InHand) -> bool:
-        """Tell whether a ledger has an end."""
-        records = ledger.read(job.attempt(self._project.site.jobs).ledger)
-        return any(record["kind"] in ("end", "ending") for record in records)
-
-    def _clear_incoming(self) -> None:
+    def clear_incoming(self) -> None:
         """Remove what attempts left that are settled, or are not their job's attempt any more."""
         place = self._project.site.archive
         tokens = archive.incoming_tokens(place)
@@ -268,29 +168,191 @@ class Harvester:
             if token != current or state not in IN_HAND:
                 clear(self._database, place, token)
 
-    def _forget(self, token: str) -> None:
-        """Drop what was kept of a job."""
-        self._sizes.pop(token, None)
-        self._gone_since.pop(token, None)
+    # --- looking ----------------------------------------------------------------------------
+
+    def _sort(
+        self, jobs: Sequence[InHand], snapshot: Mapping[str, EngineState]
+    ) -> tuple[list[Moved], list[Over]]:
+        """Tell jobs that moved and jobs that are over from those that stand as they stood."""
+        gone = [job for job in jobs if job.engine_id not in snapshot and job.accounting is None]
+        told = self._engine.outcomes([job.engine_id for job in gone if job.engine_id])
+        moved: list[Moved] = []
+        over: list[Over] = []
+        silent: list[InHand] = []
+        for job in jobs:
+            state = snapshot.get(job.engine_id or "")
+            accounting = job.accounting or told.get(job.engine_id or "")
+            if job.state is State.ENDED or (state is None and accounting is not None):
+                over.append(Over(job, accounting))
+            elif state is None:
+                silent.append(job)
+            elif state is not EngineState.RUNNING:
+                if job.state not in (_STATE_OF[state], State.RUNNING):
+                    moved.append(Moved(job, _STATE_OF[state]))
+            elif self._has_grown(job):
+                records = ledger.read(job.attempt.ledger)
+                starting = last_of(records, "starting")
+                if last_of(records, "end") is not None:
+                    over.append(Over(job))
+                elif starting is not None and job.state is not State.RUNNING:
+                    moved.append(Moved(job, State.RUNNING, starting))
+        return moved, [*over, *self._give_up(silent)]
+
+    def _give_up(self, silent: Iterable[InHand]) -> list[Over]:
+        """Return those of jobs that neither queue nor accounting has that are over, or lost.
+
+        One that was given up before is looked at again when its ledger grows.
+        """
+        over: list[Over] = []
+        doubtful: dict[str, tuple[InHand, Sequence[Record]]] = {}
+        now = time.monotonic()
+        since: dict[str, float] = {}
+        for job in silent:
+            if job.state is State.LOST and not self._has_grown(job):
+                continue
+            found = ledger.read(job.attempt.ledger)
+            if last_of(found, "end") is not None or last_of(found, "ending") is not None:
+                over.append(Over(job))
+            elif job.state is not State.LOST:
+                since[job.token] = self._gone_since.get(job.token, now)
+                cancelled = last_of(found, "cancel") is not None
+                if cancelled or now - since[job.token] >= self._engine.grace_s:
+                    doubtful[job.token] = (job, found)
+        self._gone_since = since
+        elsewhere = self._found_again([job for job, _records in doubtful.values()])
+        for token, (job, records) in doubtful.items():
+            if token not in elsewhere and self._never_starts(job, records, now - since[token]):
+                over.append(Over(job, given_up=True))
+        return over
+
+    def _never_starts(self, job: InHand, records: Sequence[Record], gone_s: float) -> bool:
+        """Tell whether a job without a trace began once, or is kept from beginning now.
+
+        One whose script takes the unit just now is given a second to say so.
+        """
+        if last_of(records, "starting") is not None or take(job.attempt, "post-mortem"):
+            return True
+        return gone_s > self._engine.grace_s + 1
+
+    def _found_again(self, jobs: Sequence[InHand]) -> set[str]:
+        """Note the ids of jobs that the engine has under another one than we know."""
+        if not jobs:
+            return set()
+        found = self._engine.find([job.token for job in jobs])
+        known = {job.token: job.engine_id for job in jobs}
+        rows = [
+            {"token": token, "engine_id": engine_id}
+            for token, engine_id in found.items()
+            if engine_id != known[token]
+        ]
+        if rows:
+            self._database.transact(
+                lambda session: store.update_rows(session, Attempt, rows, ["token"])
+            )
+        return {row["token"] for row in rows}
+
+    def _has_grown(self, job: InHand) -> bool:
+        """Tell whether a ledger has grown since it was last looked at."""
+        try:
+            size = job.attempt.ledger.stat().st_size
+        except FileNotFoundError:
+            return False
+        before = self._sizes.get(job.token)
+        self._sizes[job.token] = size
+        return size != before
+
+    # --- noting -----------------------------------------------------------------------------
+
+    def _write(self, moved: Sequence[Moved], over: Sequence[Over]) -> None:
+        """Store new states, and what the engine says of ends."""
+        changes = [*moved, *(Moved(it.job, State.ENDED) for it in over if _ends_now(it))]
+        for part in store.chunks(changes):
+            self._database.transact(partial(_write_states, part))
+        told = [it for it in over if it.accounting is not None and it.job.accounting is None]
+        for ends in store.chunks(told):
+            self._database.transact(partial(_write_facts, ends))
+
+    # --- settling ---------------------------------------------------------------------------
+
+    def _settle(self, over: Sequence[Over]) -> list[Settled]:
+        """Judge and register some jobs."""
+        ended = self.judge(over)
+        settled = register(self._project, self._database, ended)
+        for it in ended:
+            self._sizes.pop(it.spec.token, None)
+        return settled
+
+    def _judge(self, over: Over) -> Ended | None:
+        """Say what became of a job; None where that is open."""
+        job, folder = over.job, over.job.attempt
+        records = ledger.read(folder.ledger)
+        starting = last_of(records, "starting")
+        finished = last_of(records, "end") is not None
+        if not finished and starting is not None and _runs_here(starting):
+            return None  # started by hand, or its wrapper was killed: its script goes on
+        spec = folder.load()
+        outcome = judge(
+            spec, records, gone=True, given_up=over.given_up, accounting=over.accounting,
+            complaint=last_line(folder.err) or last_line(folder.engine_err),
+        )  # fmt: skip
+        if outcome is None or (job.state is State.LOST and outcome.state is State.LOST):
+            return None
+        return Ended(job.job_id, job.production_id, spec, outcome, tails(folder))
 
 
-def _record(records: Sequence[Record], kind: str) -> dict[str, Any] | None:
+def last_of(records: Sequence[Record], kind: str) -> Record | None:
     """Return the last record of a kind."""
     return next((record for record in reversed(records) if record["kind"] == kind), None)
+
+
+def _ends_now(over: Over) -> bool:
+    """Tell whether *ended* is to be noted of a job that is over."""
+    return over.job.state in _WITH_ENGINE and not over.given_up
+
+
+def _write_states(moved: Sequence[Moved], session: Session) -> None:
+    """Change the states of jobs that are where they were seen."""
+    moment = store.utc_now()
+    for before in {it.job.state for it in moved}:
+        rows = [
+            {"id": it.job.job_id, "token": it.job.token, "state": it.state.value, "updated": moment}
+            for it in moved
+            if it.job.state is before
+        ]
+        store.update_rows(session, Job, rows, ["id", "token"], Job.state == before.value)
+    started = [
+        {
+            "token": it.job.token,
+            "started_at": moment_of(it.starting["time"]),
+            "host": str(it.starting.get("host", ""))[:80],
+        }
+        for it in moved
+        if it.starting
+    ]
+    store.update_rows(session, Attempt, started, ["token"])
+
+
+def _write_facts(over: Sequence[Over], session: Session) -> None:
+    """Keep what the engine says of ends."""
+    rows = [{"token": it.job.token, **_facts(it.accounting)} for it in over if it.accounting]
+    store.update_rows(session, Attempt, rows, ["token"])
+
+
+def _facts(outcome: EngineOutcome) -> dict[str, Any]:
+    """Return what an attempt's row says of an end that only the engine has told of so far."""
+    return {
+        "accounting": stored(outcome),
+        "exit_status": outcome.exit_status,
+        "signal": outcome.signal,
+        "cpu_s": outcome.cpu_s,
+        "memory_mb": outcome.memory_mb,
+        "host": outcome.host[:80],
+        "started_at": moment_of(outcome.started),
+        "ended_at": moment_of(outcome.ended),
+    }
 
 
 def _runs_here(starting: Record) -> bool:
     """Tell whether the script that wrote a starting record runs on this host now."""
     same_host = starting.get("host") == socket.gethostname()
     return same_host and processes.alive(str(starting.get("process", "")))
-
-
-def _last_line(path: Path) -> str:
-    """Return the last line that is not empty."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

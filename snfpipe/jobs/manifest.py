@@ -22,12 +22,12 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A job that was settled, with the manifest that says so; ``folder`` is below JOBDIR."""
+    """A job that was settled, and the text and place of the manifest that says so."""
 
     job: str
     production: str
     unit: str
-    folder: str
+    path: Path
     state: State
     reason: str
     manifest: str
@@ -67,9 +67,9 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def manifest_path(jobs: Path, folder: str, job: str) -> Path:
-    """Return where a job's manifest lies."""
-    return jobs / folder / f"{job}.manifest"
+def manifest_path(folder: Path, job: str) -> Path:
+    """Return where a job's manifest lies: in the job's folder."""
+    return folder / f"{job}.manifest"
 
 
 def write_manifest(path: Path, text: str) -> None:
@@ -88,7 +88,7 @@ def write_manifest(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def write_manifests(jobs: Path, settled: Iterable[Settled]) -> None:
-    """Write the manifests of settled jobs below JOBDIR."""
+def write_manifests(settled: Iterable[Settled]) -> None:
+    """Write the manifests of settled jobs."""
     for job in settled:
-        write_manifest(manifest_path(jobs, job.folder, job.job), job.manifest)
+        write_manifest(job.path, job.manifest)

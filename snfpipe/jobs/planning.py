@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,13 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Owed, Process, ProductIndex, ProductionBase
 from snfpipe.db.session import Database
 from snfpipe.jobs import driver
-from snfpipe.jobs.manifest import Settled, manifest_text, sha256, write_manifests
+from snfpipe.jobs.manifest import (
+    Settled,
+    manifest_path,
+    manifest_text,
+    sha256,
+    write_manifests,
+)
 from snfpipe.jobs.script import environment
 from snfpipe.jobs.spec import JobSpec, Product
 from snfpipe.killpoint import killpoint
@@ -70,7 +77,7 @@ def claim(project: Project, database: Database, step: Step, plans: Sequence[Unit
 
     planned = database.transact(work)
     killpoint("plan:after-claim-commit")
-    write_manifests(project.site.jobs, planned.settled)
+    write_manifests(planned.settled)
     return planned
 
 
@@ -103,7 +110,8 @@ def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[Un
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
-            settled.append(_settle(spec, row, plan.verdict, attempt, change))
+            path = manifest_path(project.site.jobs / row.folder, row.name)
+            settled.append(_settle(spec, row, path, plan.verdict, attempt, change))
         else:
             check_change(row.name, row.state, State.CLAIMED)
             claimed.append(spec)
@@ -362,7 +370,12 @@ def _claim(
 
 
 def _settle(
-    spec: JobSpec, row: _Row, verdict: Verdict, attempt: dict[str, Any], change: dict[str, Any]
+    spec: JobSpec,
+    row: _Row,
+    path: Path,
+    verdict: Verdict,
+    attempt: dict[str, Any],
+    change: dict[str, Any],
 ) -> Settled:
     """Turn a claim into a verdict; a refusal counts as an attempt, having nothing to do not."""
     text = manifest_text(
@@ -380,9 +393,7 @@ def _settle(
         )
     else:
         change.update(token=None, attempts=row.attempts)
-    return Settled(
-        row.name, spec.production, spec.unit, row.folder, verdict.state, verdict.reason, text
-    )
+    return Settled(row.name, spec.production, spec.unit, path, verdict.state, verdict.reason, text)
 
 
 def _supersede(session: Session, job_ids: Sequence[int]) -> None:

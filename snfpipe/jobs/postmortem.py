@@ -130,8 +130,8 @@ def judge(
         limit_hit=facts.get("limit", "") if state is State.KILLED else "",
         cpu_s=facts.get("cpu_s", told.cpu_s),
         memory_mb=facts.get("memory_mb", told.memory_mb),
-        started_at=_moment(starting.get("time", told.started)),
-        ended_at=_moment((end or last.get("ending") or {}).get("time", told.ended)),
+        started_at=moment_of(starting.get("time", told.started)),
+        ended_at=moment_of((end or last.get("ending") or {}).get("time", told.ended)),
         host=starting.get("host", told.host),
         environment=_environment(last),
     )
@@ -264,6 +264,6 @@ def _environment(last: Mapping[str, Record]) -> dict[str, Any]:
     return seen | {"program": last.get("program", {}).get("said", "")}
 
 
-def _moment(time_s: float | None) -> datetime | None:
+def moment_of(time_s: float | None) -> datetime | None:
     """Return epoch seconds as the database keeps times."""
     return None if time_s is None else datetime.fromtimestamp(time_s, UTC).replace(tzinfo=None)

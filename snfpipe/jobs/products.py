@@ -25,6 +25,7 @@ from snfpipe.db.models import (
     ProcessParent,
     ProductIndex,
 )
+from snfpipe.jobs.logs import NO_LOGS, Tails
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.spec import JobSpec
 from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
@@ -44,13 +45,13 @@ _STANDING = (
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job whose attempt is over, and what became of it; ``folder`` is below JOBDIR."""
+    """A job whose attempt is over, and what became of it."""
 
     job_id: int
     production_id: int
-    folder: str
     spec: JobSpec
     outcome: Outcome
+    logs: Tails = NO_LOGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +215,7 @@ class _Changes:
                 sa.update(Process).where(Process.id_process.in_(part)).values(state="superseded")
             )
         store.insert(session, Process, self._processes)
-        if self._updates:
-            session.execute(sa.update(Process), self._updates)
+        store.update_rows(session, Process, self._updates, ["id_process"])
         for part in store.chunks(self._reparented):
             session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
         store.insert(session, ProcessParent, self._parents)
@@ -274,28 +274,31 @@ def _exposure(exposure: ExposureId) -> int | None:
 
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
-    """Say of each promised product why it is missing, or under which id it stands."""
+    """Say of promised products why they are missing, or under which id they stand."""
+    for part in store.chunks([job.job_id for job in ended]):
+        session.execute(
+            sa.update(Owed)
+            .where(Owed.job_id.in_(part), Owed.failure.is_not(None))
+            .values(failure=None)
+        )
     rows = []
     for job in ended:
         for product in job.spec.products:
             id_process = final.get(product.id_process, product.id_process)
+            failure = job.outcome.missing.get(product.name)
+            if failure is None and id_process == product.id_process:
+                continue  # as it was declared
             name = ProductName.parse(product.name)
             rows.append(
                 {
-                    "b_job": job.job_id,
-                    "b_id": product.id_process,
+                    "job_id": job.job_id,
+                    "reserved": product.id_process,
                     "id_process": id_process,
                     "name": str(ProductName.from_id(id_process, name.extension)),
-                    "failure": job.outcome.missing.get(product.name),
+                    "failure": failure,
                 }
             )
-    if rows:
-        session.connection().execute(
-            sa.update(Owed.__table__).where(  # type: ignore[arg-type]  # declared as FromClause
-                Owed.job_id == sa.bindparam("b_job"), Owed.id_process == sa.bindparam("b_id")
-            ),
-            rows,
-        )
+    store.update_rows(session, Owed, rows, {"job_id": "job_id", "id_process": "reserved"})
 
 
 def _write_measures(session: Session, ended: Sequence[Ended]) -> None:

@@ -34,12 +34,12 @@ from snfpipe.jobs.manifest import (
     write_manifest,
     write_manifests,
 )
-from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended, Standing
+from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State, check_change
 
-_AT_ONCE = 40  # jobs in a transaction
+AT_ONCE = 40  # jobs in a transaction
 _OPEN = IN_HAND | {State.LOST}  # a late end corrects a loss
 
 
@@ -58,7 +58,7 @@ def register(project: Project, database: Database, ended: Sequence[Ended]) -> li
         The database does not answer; nothing is lost, try again.
     """
     settled: list[Settled] = []
-    for part in store.chunks(ended, _AT_ONCE):
+    for part in store.chunks(ended, AT_ONCE):
         try:
             settled += _register(project, database, part)
         except _CAUSES:
@@ -105,7 +105,7 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
             archive.drop_incoming(place, job.spec.token)
         elif job.spec.job in done:
             clear(database, place, job.spec.token)
-    write_manifests(project.site.jobs, settled)
+    write_manifests(settled)
     return settled
 
 
@@ -138,7 +138,7 @@ def restore_manifests(
             )
         )
         paths = {
-            ident: manifest_path(project.site.jobs, folder, name)
+            ident: manifest_path(project.site.jobs / folder, name)
             for ident, name, folder in session.execute(query)
             if names is None or name in names
         }
@@ -244,28 +244,21 @@ def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
                 "updated": moment,
             }
         )
-        attempts.append(_attempt(spec.token, outcome, moment))
+        attempts.append(_attempt(job, moment))
+        path = manifest_path(AttemptFolder.of(spec).job_folder, spec.job)
         settled.append(
-            Settled(
-                spec.job,
-                spec.production,
-                spec.unit,
-                job.folder,
-                outcome.state,
-                outcome.reason,
-                text,
-            )
+            Settled(spec.job, spec.production, spec.unit, path, outcome.state, outcome.reason, text)
         )
-    if jobs:
-        session.execute(sa.update(Job), jobs)
-        session.execute(sa.update(Attempt), attempts)
+    store.update_rows(session, Job, jobs, ["id"])
+    store.update_rows(session, Attempt, attempts, ["token"])
     return settled
 
 
-def _attempt(token: str, outcome: Outcome, moment: datetime) -> dict[str, Any]:
+def _attempt(job: Ended, moment: datetime) -> dict[str, Any]:
     """Return the change of the attempt's row."""
+    outcome = job.outcome
     return {
-        "token": token,
+        "token": job.spec.token,
         "started_at": outcome.started_at,
         "ended_at": outcome.ended_at or moment,
         "host": outcome.host[:80],
@@ -276,5 +269,7 @@ def _attempt(token: str, outcome: Outcome, moment: datetime) -> dict[str, Any]:
         "memory_mb": outcome.memory_mb,
         "outcome": outcome.state.value,
         "reason": outcome.reason,
+        "out_tail": job.logs.out,
+        "err_tail": job.logs.err,
         "environment": dict(outcome.environment),
     }
