@@ -52,7 +52,7 @@ def settle_and_check(project: Project, nights: list[str]) -> None:
 
 def test_a_driver_killed_again_and_again_loses_nothing_and_repeats_nothing(tmp_path):
     """Half of the kills at random moments, half at named points of every stage."""
-    count = 30 if SOAK else 14
+    count = 30 if SOAK else 16
     nights = [f"06_{day}" for day in range(300, 300 + count)]
     project = make_project(tmp_path / "project", nights)
     project.write_behaviour(log=str(project.root / "starts.log"), sleep_s=0.05)
