@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -126,11 +126,15 @@ class Harvester:
         jobs = [job for job in jobs if job.state is not State.CLAIMED]
         if not jobs:
             return []
+        self._sizes = {job.token: self._sizes.get(job.token, 0) for job in jobs}
+        tokens = self._sizes.keys()
+        self._gone_since = {key: it for key, it in self._gone_since.items() if key in tokens}
         # in this order: what the database knew before must be in the snapshot while it runs
         try:
             snapshot = self._engine.snapshot()
             self._engine.fill()
-            moved, over = self._sort(jobs, snapshot)
+            moved, over, silent = self._sort(jobs, snapshot)
+            over += self._give_up(silent)
             self._write(moved, over)
         except BaseException:
             self._sizes.clear()  # what was seen now was not noted: see it again
@@ -172,20 +176,22 @@ class Harvester:
 
     def _sort(
         self, jobs: Sequence[InHand], snapshot: Mapping[str, EngineState]
-    ) -> tuple[list[Moved], list[Over]]:
-        """Tell jobs that moved and jobs that are over from those that stand as they stood."""
+    ) -> tuple[list[Moved], list[Over], list[Over]]:
+        """Return jobs that moved, jobs that are over, and those that left no end anywhere."""
         gone = [job for job in jobs if job.engine_id not in snapshot and job.accounting is None]
         told = self._engine.outcomes([job.engine_id for job in gone if job.engine_id])
         moved: list[Moved] = []
         over: list[Over] = []
-        silent: list[InHand] = []
+        silent: list[Over] = []
         for job in jobs:
             state = snapshot.get(job.engine_id or "")
             accounting = job.accounting or told.get(job.engine_id or "")
-            if job.state is State.ENDED or (state is None and accounting is not None):
+            if job.state is State.ENDED or (state is None and accounting and accounting.final):
                 over.append(Over(job, accounting))
             elif state is None:
-                silent.append(job)
+                if job.state is not State.LOST or self._has_grown(job):
+                    has_ended = _has_ended(ledger.read(job.attempt.ledger))
+                    (over if has_ended else silent).append(Over(job, accounting))
             elif state is not EngineState.RUNNING:
                 if job.state not in (_STATE_OF[state], State.RUNNING):
                     moved.append(Moved(job, _STATE_OF[state]))
@@ -196,43 +202,37 @@ class Harvester:
                     over.append(Over(job))
                 elif starting is not None and job.state is not State.RUNNING:
                     moved.append(Moved(job, State.RUNNING, starting))
-        return moved, [*over, *self._give_up(silent)]
+        return moved, over, silent
 
-    def _give_up(self, silent: Iterable[InHand]) -> list[Over]:
-        """Return those of jobs that neither queue nor accounting has that are over, or lost.
+    def _give_up(self, silent: Iterable[Over]) -> list[Over]:
+        """Return those of jobs that left no end anywhere that have been gone for the grace."""
+        doubtful = {
+            it.job.token: it
+            for it in silent
+            if it.job.state is not State.LOST and self._grace_is_over(it.job)
+        }
+        elsewhere = self._found_again([it.job for it in doubtful.values()])
+        return [
+            replace(it, given_up=True)
+            for token, it in doubtful.items()
+            if token not in elsewhere and self._never_starts(it.job)
+        ]
 
-        One that was given up before is looked at again when its ledger grows.
-        """
-        over: list[Over] = []
-        doubtful: dict[str, tuple[InHand, Sequence[Record]]] = {}
-        now = time.monotonic()
-        since: dict[str, float] = {}
-        for job in silent:
-            if job.state is State.LOST and not self._has_grown(job):
-                continue
-            found = ledger.read(job.attempt.ledger)
-            if last_of(found, "end") is not None or last_of(found, "ending") is not None:
-                over.append(Over(job))
-            elif job.state is not State.LOST:
-                since[job.token] = self._gone_since.get(job.token, now)
-                cancelled = last_of(found, "cancel") is not None
-                if cancelled or now - since[job.token] >= self._engine.grace_s:
-                    doubtful[job.token] = (job, found)
-        self._gone_since = since
-        elsewhere = self._found_again([job for job, _records in doubtful.values()])
-        for token, (job, records) in doubtful.items():
-            if token not in elsewhere and self._never_starts(job, records, now - since[token]):
-                over.append(Over(job, given_up=True))
-        return over
+    def _grace_is_over(self, job: InHand, more_s: float = 0.0) -> bool:
+        """Tell whether a job has been without a trace for the engine's grace, or was cancelled."""
+        since = self._gone_since.setdefault(job.token, time.monotonic())
+        if time.monotonic() - since >= self._engine.grace_s + more_s:
+            return True
+        return not more_s and last_of(ledger.read(job.attempt.ledger), "cancel") is not None
 
-    def _never_starts(self, job: InHand, records: Sequence[Record], gone_s: float) -> bool:
+    def _never_starts(self, job: InHand) -> bool:
         """Tell whether a job without a trace began once, or is kept from beginning now.
 
         One whose script takes the unit just now is given a second to say so.
         """
-        if last_of(records, "starting") is not None or take(job.attempt, "post-mortem"):
+        if last_of(ledger.read(job.attempt.ledger), "starting") is not None:
             return True
-        return gone_s > self._engine.grace_s + 1
+        return take(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
 
     def _found_again(self, jobs: Sequence[InHand]) -> set[str]:
         """Note the ids of jobs that the engine has under another one than we know."""
@@ -276,28 +276,34 @@ class Harvester:
 
     def _settle(self, over: Sequence[Over]) -> list[Settled]:
         """Judge and register some jobs."""
-        ended = self.judge(over)
-        settled = register(self._project, self._database, ended)
-        for it in ended:
-            self._sizes.pop(it.spec.token, None)
-        return settled
+        return register(self._project, self._database, self.judge(over))
 
     def _judge(self, over: Over) -> Ended | None:
         """Say what became of a job; None where that is open."""
         job, folder = over.job, over.job.attempt
         records = ledger.read(folder.ledger)
         starting = last_of(records, "starting")
-        finished = last_of(records, "end") is not None
-        if not finished and starting is not None and _runs_here(starting):
-            return None  # started by hand, or its wrapper was killed: its script goes on
+        given_up = over.given_up
+        if last_of(records, "end") is None:
+            if starting is not None and _runs_here(starting):
+                return None  # started by hand, or its wrapper was killed: its script goes on
+            # the engine speaks of an attempt that found its unit taken, or nobody speaks
+            given_up = given_up or self._grace_is_over(job)
         spec = folder.load()
         outcome = judge(
-            spec, records, gone=True, given_up=over.given_up, accounting=over.accounting,
+            spec, records, gone=True, given_up=given_up, accounting=over.accounting,
             complaint=last_line(folder.err) or last_line(folder.engine_err),
         )  # fmt: skip
-        if outcome is None or (job.state is State.LOST and outcome.state is State.LOST):
+        if outcome is None:
             return None
+        if outcome.state is State.LOST and (job.state is State.LOST or not given_up):
+            return None  # known, or not to be said yet
         return Ended(job.job_id, job.production_id, spec, outcome, tails(folder))
+
+
+def _has_ended(records: Sequence[Record]) -> bool:
+    """Tell whether a ledger says that its script came to an end."""
+    return last_of(records, "end") is not None or last_of(records, "ending") is not None
 
 
 def last_of(records: Sequence[Record], kind: str) -> Record | None:

@@ -16,6 +16,7 @@ from snfpipe.engines.base import EngineOutcome
 from snfpipe.errors import shown
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.spec import JobSpec, Product
+from snfpipe.jobs.wrapper import SUPERSEDED
 from snfpipe.states import State
 
 _LIMITS = {"cpu_s": "CPU time", "memory_mb": "memory", "wall_s": "time"}
@@ -104,6 +105,8 @@ def judge(
     """
     last = {record["kind"]: record for record in records}
     end = last.get("end")
+    if accounting is not None and accounting.exit_status == SUPERSEDED and "superseded" in last:
+        accounting = None  # it speaks of a start that found the unit taken
     told_end = accounting is not None and accounting.final
     if end is None and not (gone and ("ending" in last or told_end or given_up)):
         return None
