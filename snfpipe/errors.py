@@ -96,3 +96,9 @@ def shown(text: object, limit: int = 80) -> str:
     """Return foreign text as it may be printed: quoted, escaped and cut to `limit`."""
     quoted = ascii(str(text))
     return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...'"
+
+
+def printable(text: object) -> str:
+    """Return foreign text that is a name or a line as it may be printed: escaped if need be."""
+    found = str(text)
+    return found if found.isprintable() else ascii(found)[1:-1]

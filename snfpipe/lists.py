@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from snfpipe.errors import BadName, ConfigError, Place, shown
+from snfpipe.errors import BadName, ConfigError, Place, printable, shown
 from snfpipe.names import Night, check_target, job_unit
-from snfpipe.textfile import Where, printable, read_text
+from snfpipe.textfile import Where, read_text
 
 
 def _night(text: str) -> str:

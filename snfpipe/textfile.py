@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from snfpipe.errors import ConfigError, NotFound, Place, shown
+from snfpipe.errors import ConfigError, NotFound, Place, printable, shown
 
 #: Bytes of the largest file that is read; a list of all nights since 2004 has 12 kB.
 LIMIT = 4_000_000
@@ -69,9 +69,3 @@ def read_text(
 def _unreadable(path: Path, told: str, hint: str, line: int | None = None) -> ConfigError:
     """Say why a file cannot be used."""
     return ConfigError(told, hint=hint, place=Place(printable(path), line=line))
-
-
-def printable(path: Path) -> str:
-    """Return a path as a message may hold it."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.errors import ConfigError, Place, shown
-from snfpipe.textfile import printable, read_text
+from snfpipe.errors import ConfigError, Place, printable, shown
+from snfpipe.textfile import read_text
 
 
 def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _check_values(content: Any, path: Path, text: str, *keys: str) -> None:
 
 def _place(path: Path, text: str, keys: Sequence[str]) -> Place:
     """Return the place of a key in a text."""
-    field = ".".join(key if key.isprintable() else ascii(key) for key in keys)
+    field = ".".join(map(printable, keys))
     return Place(printable(path), line=_find_line(text, keys), field=field or None)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snfpipe import fclass
-from snfpipe.errors import SnfError, shown
+from snfpipe.errors import SnfError, printable, shown
 from snfpipe.names import RawName
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def read_frame(path: Path, name: RawName) -> Frame:
     odd: list[str] = []
     images = 0
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             warnings.simplefilter("ignore", VerifyWarning)
             warnings.filterwarnings("ignore", message=".*may have been truncated.*")
             with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
@@ -113,6 +114,7 @@ def read_frame(path: Path, name: RawName) -> Frame:
                     images += hdu.header.get("NAXIS", 0) == 2
                     _add_cards(cards, hdu.header, number)
                     odd += _odd_sections(hdu.header)
+            odd += sorted({printable(warning.message)[:200] for warning in said})
     except BadFits:
         raise
     except Exception as error:  # astropy raises whatever a broken header leads it into
@@ -134,11 +136,7 @@ def _add_cards(cards: dict[str, Any], header: Header, number: int) -> None:
 
 def _plain(value: Any) -> Any:
     """Return a card's value as JSON can hold it; a card without a value has None."""
-    from astropy.io.fits.card import Undefined
-
-    if isinstance(value, Undefined):
-        return None
-    if isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value

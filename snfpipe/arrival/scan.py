@@ -10,11 +10,12 @@ from pathlib import Path
 
 from snfpipe.config import Project
 from snfpipe.db.quick import REVISION, Ask, quick_look, revision
-from snfpipe.errors import BadName
+from snfpipe.errors import BadName, printable
 from snfpipe.names import Night
 
 _FILES = "SELECT path, size, mtime_ns FROM file WHERE area = 'raw'"
 _BAD = "SELECT path, size, mtime_ns FROM bad_frame"
+_LONGEST = 400  # characters of a path in the database
 _PART = {2: re.compile("[0-9]{2}"), 3: re.compile("[0-9]{3}")}
 
 
@@ -75,7 +76,7 @@ def changed_files(ask: Ask, raw: Path, nights: Iterable[Night]) -> dict[Night, l
             for entry in entries:
                 if not entry.name.endswith(".fits"):
                     continue
-                path = _printable(f"{folder}/{entry.name}")
+                path = printable(f"{folder}/{entry.name}")[:_LONGEST]
                 seen = _seen(entry)
                 there.add(path)
                 if known.get(path) != seen:
@@ -97,11 +98,6 @@ def _seen(entry: os.DirEntry[str]) -> tuple[int, int]:
     except OSError:
         state = entry.stat(follow_symlinks=False)
     return state.st_size, state.st_mtime_ns
-
-
-def _printable(path: str) -> str:
-    """Return a path as the database holds it."""
-    return path if path.isprintable() else ascii(path)[1:-1][:400]
 
 
 def _folders(folder: Path, digits: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from snfpipe.errors import SnfError
+from snfpipe.errors import SnfError, printable
 
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -132,8 +132,7 @@ def run_command(command: click.Command, name: str) -> int:
 def _plain(message: str) -> str:
     """Return click's message in the form of our own: one line, nothing of a terminal in it."""
     text = " ".join(message.split()).rstrip(".")
-    text = text[:1].lower() + text[1:]
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text[:1].lower() + text[1:])
 
 
 def console(command: Callable[[], click.Command], name: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from snfpipe.errors import printable
+
 
 def print_json(content: Any) -> None:
     """Print a result as JSON, as ``--json`` asks."""
@@ -32,5 +34,4 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 def _text(value: object) -> str:
     """Return a cell; control characters of foreign text are shown, not sent."""
-    text = "" if value is None else str(value)
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return "" if value is None else printable(value)
