@@ -8,7 +8,6 @@ import click
 
 from snfpipe.cli.render import print_json
 from snfpipe.config import Project, load_project
-from snfpipe.errors import DatabaseMismatch
 
 
 @click.group()
@@ -89,6 +88,8 @@ def _revision(url: str, root: Path) -> str | None:
     """Return the schema a database stands at; None where there is none."""
     from snfpipe.db import quick
 
+    if url.startswith("sqlite") and not Path(quick.shown_place(url, root)).exists():
+        return None
     try:
         with quick.quick_look(url, root) as ask:
             return quick.revision(ask)
@@ -96,10 +97,7 @@ def _revision(url: str, root: Path) -> str | None:
         # whatever the driver says, the proper way in says it better
         from snfpipe.db.session import connect, current_revision
 
-        try:
-            return current_revision(connect(url, root))
-        except DatabaseMismatch:  # no file yet
-            return None
+        return current_revision(connect(url, root))
 
 
 def _shown(project: Project) -> str:
