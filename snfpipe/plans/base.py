@@ -18,6 +18,9 @@ from snfpipe.config import Step
 from snfpipe.names import ExposureId
 from snfpipe.states import State
 
+#: How many digits at the end of a process id are the index III.
+INDEX_DIGITS = 3
+
 Scalar = str | int | float | bool | None
 
 
@@ -116,7 +119,14 @@ def selection(plan: UnitPlan) -> list[dict[str, Any]]:
 
 
 def digest(step: Step, plan: UnitPlan) -> str:
-    """Return what a unit's result follows from, as SHA-256: inputs, identity, verdict."""
+    """Return what a unit's result follows from, as SHA-256: inputs, identity, verdict.
+
+    Of an input its bytes count, not the index III under which they stand: a product that was
+    deleted and made again, the same to the byte, makes no reader outdated.
+    """
     verdict = asdict(plan.verdict) if plan.verdict else None
-    content = {"inputs": selection(plan), "identity": step.identity, "verdict": verdict}
+    inputs = [
+        {**given, "id_process": given["id_process"][:-INDEX_DIGITS]} for given in selection(plan)
+    ]
+    content = {"inputs": inputs, "identity": step.identity, "verdict": verdict}
     return hashlib.sha256(canonical(content).encode()).hexdigest()

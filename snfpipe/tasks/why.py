@@ -170,11 +170,12 @@ def _compare(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
 
 
 def _by_input(inputs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return inputs by name and role; the name is that of the product's file, without extension."""
-    return {
-        f"{ProductName.from_id(given['id_process']).stem} ({given['role']})": given
-        for given in inputs
-    }
+    """Return inputs by name and role; the name is that of the file, without index and extension."""
+    found = {}
+    for given in inputs:
+        stem = ProductName.from_id(given["id_process"]).stem
+        found[f"{stem.rpartition('_')[0]} ({given['role']})"] = given
+    return found
 
 
 def _shown(value: Any) -> str:
