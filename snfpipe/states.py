@@ -88,7 +88,7 @@ LEGAL: dict[State, frozenset[State]] = {
     State.LOST: _PLANNED | _OUTCOMES | {State.CREATED, State.WAIVED, State.ENDED},
     State.CANCELLED: _PLANNED | {State.CREATED, State.WAIVED},
     State.WAIVED: frozenset({State.CREATED}),
-    State.VALIDATED: frozenset({State.CREATED, State.DONE}),
+    State.VALIDATED: frozenset({State.CREATED, State.DONE, State.INCOMPLETE}),
 }
 
 IN_HAND = frozenset(state for state, meaning in MEANING.items() if meaning.in_hand)
