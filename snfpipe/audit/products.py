@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe import fclass
+from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import Watch, audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config import Project, Step
@@ -126,7 +127,12 @@ def audit_products(
             bad |= _bad_products(session, step)
             books.append(book)
         nights = sorted({night for book in books for night in _nights(book)})
-        findings = [*_bad_frames(session, project, nights), *findings]
+        findings = [
+            *_bad_frames(session, project, nights),
+            *findings,
+            *audit_ancestors(session, project),
+            *audit_deletions(session),
+        ]
     lost, file_findings = audit_archive(project, database, nights, verify=verify, watch=watch)
     findings += file_findings
     return Report(

@@ -25,6 +25,7 @@ from snfpipe.db.models import (
     ProcessParent,
     ProductIndex,
 )
+from snfpipe.jobs import remove_marks
 from snfpipe.jobs.logs import NO_LOGS, Tails
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.spec import JobSpec
@@ -218,8 +219,10 @@ class _Changes:
         store.update_rows(session, Process, self._updates, ["id_process"])
         for part in store.chunks(self._reparented):
             session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
+        remove_marks.forget(session, self._reparented)
         store.insert(session, ProcessParent, self._parents)
         store.insert(session, File, self._files)
+        remove_marks.relink(session, [row["id_process"] for row in self._processes])
         for part in store.chunks(self._bases):
             session.execute(
                 sa.update(ProductIndex).where(ProductIndex.base.in_(part)).values(used=True)
