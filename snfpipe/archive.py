@@ -168,11 +168,13 @@ def put_away(
         if target.parent not in folders:
             target.parent.mkdir(parents=True, exist_ok=True)
             folders.add(target.parent)
-        try:
-            source.rename(target)
-        except FileNotFoundError:
-            if not target.exists():
+        if not target.exists():
+            try:
+                source.rename(target)
+            except FileNotFoundError:
                 lost.append(path)
+        elif _same(source, target):  # it was on its way back
+            source.unlink()
         killpoint("archive:put-away")
         if watch:
             watch()
