@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from snfpipe.config import Project
 from snfpipe.db.models import Job, Production
 from snfpipe.db.session import Database, open_database
 from snfpipe.engines import make_engine
-from snfpipe.jobs.cancel import cancel as cancel_jobs
+from snfpipe.errors import Refused
+from snfpipe.jobs.cancel import cancel as end_jobs
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.states import FAILURES, IN_HAND, State, check_change
-from snfpipe.tasks.graph import Unit, build_graph, select_units
+from snfpipe.tasks.graph import Graph, Unit, build_graph, select_units
 from snfpipe.tasks.look import look
 
 if TYPE_CHECKING:
@@ -42,7 +44,30 @@ def retry(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False)
     NotFound
         A pattern that matches no unit.
     """
-    units = _named(project, patterns)
+    return _retry(project, _named(project, patterns), dry_run)
+
+
+def retry_jobs(project: Project, names: Collection[str], *, dry_run: bool = False) -> list[Change]:
+    """Do what :func:`retry` does for jobs and all failed ones they depend on.
+
+    Raises
+    ------
+    Refused
+        A job is none of the configured production.
+    """
+    graph = build_graph(project, look(project))
+    wanted = {unit.task: unit for unit in _of_jobs(graph, names)}
+    above = [*wanted.values()]
+    while above:
+        for task in above.pop().upstream:
+            if task not in wanted:
+                wanted[task] = graph[task]
+                above.append(graph[task])
+    return _retry(project, [unit for task, unit in graph.items() if task in wanted], dry_run)
+
+
+def _retry(project: Project, units: list[Unit], dry_run: bool) -> list[Change]:
+    """Reopen the failed ones among units."""
     database = open_database(project.site.database_url, project.root)
     try:
         if dry_run:
@@ -77,7 +102,23 @@ def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False
     ServiceUnavailable
         The engine or the database does not answer.
     """
-    units = _named(project, patterns)
+    return _cancel(project, _named(project, patterns), dry_run)
+
+
+def cancel_jobs(project: Project, names: Collection[str], *, dry_run: bool = False) -> list[Change]:
+    """Do what :func:`cancel` does for jobs.
+
+    Raises
+    ------
+    Refused
+        A job is none of the configured production.
+    """
+    units = _of_jobs(build_graph(project, look(project)), names)
+    return _cancel(project, units, dry_run)
+
+
+def _cancel(project: Project, units: list[Unit], dry_run: bool) -> list[Change]:
+    """End those units that are in hand, and settle them."""
     database = open_database(project.site.database_url, project.root)
     try:
         running = {
@@ -88,7 +129,7 @@ def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False
         if dry_run or not running:
             return [*running.values()]
         engine = make_engine(project.site)
-        cancel_jobs(project, database, engine, running, getpass.getuser())
+        end_jobs(project, database, engine, running, getpass.getuser())
         harvester = Harvester(project, database, engine)
         deadline = time.monotonic() + _PATIENCE_S
         while True:
@@ -129,6 +170,18 @@ def _reopen(session: Session, units: list[Unit], *, dry_run: bool) -> list[Chang
 def _named(project: Project, patterns: tuple[str, ...]) -> list[Unit]:
     """Return the units that patterns name."""
     return select_units(build_graph(project, look(project)), patterns)
+
+
+def _of_jobs(graph: Graph, names: Collection[str]) -> list[Unit]:
+    """Return the units of jobs, in the graph's order."""
+    by_name = {unit.step.job_name(unit.unit): unit for unit in graph.values()}
+    strange = sorted(set(names) - by_name.keys())
+    if strange:
+        raise Refused(
+            f"{strange[0]} is no job of the configured production",
+            hint="configs/production.toml says which is; `snf_version` switches the version",
+        )
+    return [unit for name, unit in by_name.items() if name in names]
 
 
 def _rows(session: Session, units: list[Unit]) -> list[tuple[Unit, int, str, State]]:
