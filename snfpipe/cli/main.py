@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
     "retry": ("snfpipe.cli.control:retry", "Let failed units be tried again."),
     "cancel": ("snfpipe.cli.control:cancel", "End jobs that run."),
+    "manage_jobs": (
+        "snfpipe.cli.manage_jobs:manage_jobs",
+        "List, validate, cancel, resubmit, delete, restore jobs.",
+    ),
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "check_job_output": (
         "snfpipe.cli.audit_jobs:check_job_output",

@@ -158,20 +158,11 @@ def _write(session: Session, words: Sequence[Word], reasons: Mapping[str, str]) 
     """Change the rows of jobs, in bulk."""
     moment = store.utc_now()
     rows = [
-        {
-            "b_name": word.job,
-            "state": word.new.value,
-            "reason": reasons[word.job],
-            "updated": moment,
-        }
+        {"name": word.job, "state": word.new.value, "reason": reasons[word.job], "updated": moment}
         for word in words
         if not word.refused
     ]
-    if rows:
-        session.connection().execute(
-            sa.update(Job.__table__).where(Job.name == sa.bindparam("b_name")),  # type: ignore[arg-type]  # declared as FromClause
-            rows,
-        )
+    store.update_rows(session, Job, rows, ["name"])
 
 
 def _set_processes(session: Session, names: Iterable[str], status: int) -> None:
