@@ -224,9 +224,12 @@ def _plain(row: Mapping[Any, Any]) -> Plain:
 
 
 def _typed(model: type[Base], row: Mapping[str, Any]) -> Plain:
-    """Return a plain row as the database takes it."""
-    times = {it.name for it in model.__table__.columns if isinstance(it.type, sa.DateTime)}
+    """Return a plain row as the database takes it; an empty JSON column is left out, to be NULL."""
+    columns = model.__table__.columns
+    times = {it.name for it in columns if isinstance(it.type, sa.DateTime)}
+    documents = {it.name for it in columns if isinstance(it.type, sa.JSON)}
     return {
         name: datetime.fromisoformat(value) if name in times and value else value
         for name, value in row.items()
+        if value is not None or name not in documents
     }

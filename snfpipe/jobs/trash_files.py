@@ -61,7 +61,7 @@ def put_job_away(
     (job,) = content["job"]
     jobdir = _jobdir(project, content)
     if job["name"] not in standing:
-        manifest = manifest_path(jobdir, job["folder"], job["name"])
+        manifest = manifest_path(jobdir / job["folder"], job["name"])
         if job["manifest"] is None or _sha_of(manifest) == job["manifest_sha"]:
             manifest.unlink(missing_ok=True)
     for place, aside in attempt_folders(project, deletion, content).items():
@@ -88,7 +88,7 @@ def bring_job_back(project: Project, deletion: str, content: Content) -> None:
         if job["token"] and place.name.endswith(job["token"]):
             _link_attempt(AttemptFolder(place, job["name"]))
     if job["manifest"] is not None:
-        write_manifest(manifest_path(jobdir, job["folder"], job["name"]), job["manifest"])
+        write_manifest(manifest_path(jobdir / job["folder"], job["name"]), job["manifest"])
 
 
 def _link_attempt(folder: AttemptFolder) -> None:

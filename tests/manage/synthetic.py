@@ -108,7 +108,7 @@ class Synthetic:
                "created": moment, "updated": moment}  # fmt: skip
         job_id = session.scalar(sa.insert(Job).values(job).returning(Job.id))
         self._attempt(session, step, job_id, night, token, selection, moment)
-        write_manifest(manifest_path(self.project.site.jobs, folder, name), text)
+        write_manifest(manifest_path(self.project.site.jobs / folder, name), text)
         processes, owed, links, indices, measures = [], [], [], [], []
         for run, product in enumerate(names, 1):
             exposure = product.exposure
@@ -171,8 +171,8 @@ class Synthetic:
         queries = {
             "job": "SELECT job.name, production.name, unit, state, reason, token, attempts, "
             "manifest, inputs_digest FROM job JOIN production ON production.id = production_id",
-            "attempt": "SELECT attempt.token, job.name, number, claimed_at, spec FROM attempt "
-            "JOIN job ON job.id = job_id",
+            "attempt": "SELECT attempt.token, job.name, number, claimed_at, spec, "
+            "accounting IS NULL FROM attempt JOIN job ON job.id = job_id",
             "process": "SELECT id_process, job.name, process.state, status, id_pose FROM process "
             "JOIN job ON job.id = job_id",
             "file": "SELECT path, area, size, checksum, id_process, role FROM file",
@@ -204,7 +204,7 @@ class Synthetic:
         }
         assert on_disk == registered
         manifests = {
-            str(manifest_path(jobs, folder, name)): text
+            str(manifest_path(jobs / folder, name)): text
             for folder, name, text in self.rows("SELECT folder, name, manifest FROM job")
         }
         assert {str(it): it.read_text() for it in jobs.rglob("*.manifest")} == manifests
