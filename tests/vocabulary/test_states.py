@@ -48,7 +48,7 @@ def test_what_is_in_hand_can_not_be_claimed_again() -> None:
 
 def test_what_a_person_closed_is_opened_before_anything_else() -> None:
     assert LEGAL[State.WAIVED] == {State.CREATED}
-    assert LEGAL[State.VALIDATED] == {State.CREATED, State.DONE}
+    assert LEGAL[State.VALIDATED] == {State.CREATED, State.DONE, State.INCOMPLETE}
 
 
 def test_no_state_is_a_dead_end_and_every_state_can_be_reached() -> None:
