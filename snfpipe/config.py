@@ -17,6 +17,7 @@ from snfpipe import names
 from snfpipe.errors import BadName, ConfigError, NotFound, shown
 from snfpipe.lists import read_list
 from snfpipe.names import VersionName
+from snfpipe.personal import check_outver
 from snfpipe.textfile import Where
 from snfpipe.tomlfile import Key, read_toml
 from snfpipe.versions import Program, Version, check_label, load_version
@@ -41,7 +42,9 @@ class Plan:
     letter: str
     folder: str
     units: tuple[str, ...]
+    inputs: tuple[str, ...]
     options: Mapping[str, Any]
+    words: Mapping[str, str]
     resources: Mapping[str, int]
 
 
@@ -177,6 +180,8 @@ def load_project(root: Path | None = None) -> Project:
     key = switch["production"]
     path = _named_file(root, "productions", key, at / "production")
     content = read_toml(root, path, "production")
+    if "outver" in content:
+        check_outver(root, content["outver"], Key(path) / "outver")
     made = _made_by(root, path, content, version.name)
     lists: _Lists = {}  # many steps share a list
     return Project(
@@ -205,7 +210,8 @@ def load_plan(root: Path, name: str, asked_by: Where | None = None) -> Plan:
     content = read_toml(root, path, "plan")
     return Plan(
         name, content["letter"], content["folder"], tuple(content["units"]),
-        content["options"], content["resources"],
+        tuple(content["inputs"]), content["options"], content.get("words", {}),
+        content["resources"],
     )  # fmt: skip
 
 
@@ -265,8 +271,9 @@ def _resolve(
             place=(at / "plan")(),
         )
     of_version, of_step = version.options.get(plan.name, {}), entry.get("options", {})
-    _check_options(plan, of_version, Key(version.path) / "options" / plan.name)
-    _check_options(plan, of_step, at / "options")
+    check_options(plan, of_version, Key(version.path) / "options" / plan.name)
+    check_options(plan, of_step, at / "options")
+    _check_roles(plan, entry.get("inputs", {}), at / "inputs")
     before = list(made)[: list(made).index(entry["key"])]
     step_of = {made[key].production: key for key in before}
     inputs = {
@@ -300,7 +307,18 @@ def _resolve(
     )
 
 
-def _check_options(plan: Plan, given: Mapping[str, Any], at: Key) -> None:
+def _check_roles(plan: Plan, given: Mapping[str, Any], at: Key) -> None:
+    """Refuse inputs in roles that a plan does not have."""
+    for role in given:
+        if role not in plan.inputs:
+            raise ConfigError(
+                f"plan {plan.name} reads nothing as {shown(role)}",
+                hint=f"its inputs: {', '.join(plan.inputs) or 'none, it reads raw frames'}",
+                place=(at / role)(),
+            )
+
+
+def check_options(plan: Plan, given: Mapping[str, Any], at: Key) -> None:
     """Refuse options that a plan does not have, or values of another kind than its own."""
     for key, value in given.items():
         if key not in plan.options:
