@@ -118,7 +118,7 @@ def account(
         for role, name in product.files.items():
             if not (work / name).is_file():
                 continue  # an auxiliary file may be left out
-            checksum, size = _bring(work / name, into, name)
+            checksum, size = _bring(work / name, into, name, keep=spec.keep)
             found.append(
                 {
                     "kind": "product",
@@ -184,10 +184,11 @@ def _why_broken(path: Path) -> str:
     return ""
 
 
-def _bring(source: Path, into: Path | None, name: str) -> tuple[str, int]:
-    """Return checksum and size of a file, copied to `into` if there is such a place."""
+def _bring(source: Path, into: Path | None, name: str, *, keep: bool) -> tuple[str, int]:
+    """Return checksum and size of a file, brought to `into` if there is such a place."""
     if into is None:
         return archive.sha256_of(source), source.stat().st_size
     checksum, size = archive.receive(source, into, name)
-    source.unlink()  # the copy is the product now
+    if not keep:
+        source.unlink()  # the copy is the product now
     return checksum, size

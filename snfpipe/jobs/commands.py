@@ -291,7 +291,7 @@ def _accountant(arguments: argparse.Namespace) -> int:
     spec = _spec()
     path = _path("SNF_LEDGER")
     by_hand = os.environ.get("SNF_BY_HAND")
-    into = None if by_hand else archive.incoming(Path(spec.archive), spec.token)
+    into = None if by_hand else spec.incoming
     try:
         records = account(spec, Path(), ledger.read(path), into)
         ledger.append_all(path, records)
@@ -304,5 +304,7 @@ def _accountant(arguments: argparse.Namespace) -> int:
         print(f"missing: {name}: {reason}")
     made = len(spec.products) - len(missing)
     end = f"; run by hand in {by_hand}, nothing is registered" if by_hand else ""
+    if spec.stays_in and not by_hand:
+        end = f"; they stay in {spec.stays_in}, nothing is registered"
     print(f"accountant: {made} of {len(spec.products)} products{end}")
     return 1 if missing else 0

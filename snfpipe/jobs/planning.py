@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,17 @@ from sqlalchemy.orm import Session
 
 from snfpipe.config import Project, Step
 from snfpipe.db import store
-from snfpipe.db.models import Attempt, Job, Owed, Process, ProductIndex, ProductionBase
+from snfpipe.db.models import (
+    Attempt,
+    Job,
+    Owed,
+    Process,
+    ProductIndex,
+    Production,
+    ProductionBase,
+)
 from snfpipe.db.session import Database
+from snfpipe.errors import Refused
 from snfpipe.jobs import driver
 from snfpipe.jobs.manifest import (
     Settled,
@@ -62,15 +71,33 @@ def _is_free(row: _Row, inputs_digest: str) -> bool:
     return row.state in CLAIMABLE and not settled
 
 
-def claim(project: Project, database: Database, step: Step, plans: Sequence[UnitPlan]) -> Planned:
+def create(project: Project, database: Database, step: Step, units: Sequence[str]) -> None:
+    """Give those of `units` a job that have none; nobody works on it before it is claimed."""
+
+    def work(session: Session) -> None:
+        production_id = ensure_production(session, project, step)
+        _lock_rows(session, step, production_id, units)
+
+    database.transact(work)
+
+
+def claim(
+    project: Project,
+    database: Database,
+    step: Step,
+    plans: Sequence[UnitPlan],
+    *,
+    keep: bool = False,
+) -> Planned:
     """Claim every unit that nobody has in hand, settle those with a verdict, for good.
 
     Units that somebody has in hand, or has just settled from the same inputs, are in neither
-    part of the answer.  The manifests of verdicts are written.
+    part of the answer.  The manifests of verdicts are written.  With `keep`, jobs leave their
+    products in the work folder, too.
     """
 
     def work(session: Session) -> Planned:
-        planned = plan_jobs(session, project, step, plans)
+        planned = plan_jobs(session, project, step, plans, keep=keep)
         session.flush()
         killpoint("plan:before-claim-commit")
         return planned
@@ -81,7 +108,14 @@ def claim(project: Project, database: Database, step: Step, plans: Sequence[Unit
     return planned
 
 
-def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[UnitPlan]) -> Planned:
+def plan_jobs(
+    session: Session,
+    project: Project,
+    step: Step,
+    plans: Sequence[UnitPlan],
+    *,
+    keep: bool = False,
+) -> Planned:
     """Do what :func:`claim` says within a session; nothing holds before it is committed.
 
     Parameters
@@ -92,6 +126,8 @@ def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[Un
         What is produced.
     plans : sequence of UnitPlan
         The units, as the plan selected them.
+    keep : bool
+        Jobs leave their products in the work folder, too.
     """
     production_id = ensure_production(session, project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
@@ -105,8 +141,10 @@ def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[Un
     changes: list[dict[str, Any]] = []
     for plan in free:
         row = rows[plan.unit]
+        number = row.attempts + 1
         token = secrets.token_hex(8)
-        spec = _spec(project, step, plan, row, token, names)
+        folder = project.site.jobs / row.folder / f"{row.name}.attempts" / f"{number:03}-{token}"
+        spec = replace(_spec(project, step, plan, number, token, folder, names), keep=keep)
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
@@ -125,8 +163,27 @@ def plan_jobs(session: Session, project: Project, step: Step, plans: Sequence[Un
     return Planned(tuple(claimed), tuple(settled))
 
 
+def unregistered(
+    project: Project, step: Step, plan: UnitPlan, place: Path, *, keep: bool = False
+) -> JobSpec:
+    """Return the spec of a job that the database never hears of: its products stay in `place`."""
+    token = secrets.token_hex(8)
+    attempts = place / f"{step.job_name(plan.unit)}.attempts"
+    number = 1 + max((int(it.name[:3]) for it in attempts.glob("[0-9][0-9][0-9]-*")), default=0)
+    folder = attempts / f"{number:03}-{token}"
+    names = {(plan.unit, n): product_name(project, owed, 0) for n, owed in enumerate(plan.owed)}
+    spec = _spec(project, step, plan, number, token, folder, names)
+    return replace(spec, keep=keep, stays_in=str(place))
+
+
 def ensure_production(session: Session, project: Project, step: Step) -> int:
-    """Return the row id of a step's production, made where it is missing."""
+    """Return the row id of a step's production, made where it is missing.
+
+    Raises
+    ------
+    Refused
+        It was made by another version, plan or kind of unit: one production is not mixed of two.
+    """
     row = {
         "name": step.production,
         "meta_prefix": project.meta_prefix,
@@ -138,11 +195,25 @@ def ensure_production(session: Session, project: Project, step: Step) -> int:
         "unit_kind": step.unit_kind,
     }
     ident = store.ensure_productions(session, [row])[step.production]
+    _check_same(session, ident, row)
     read = {name for names in step.inputs.values() for name in names}
     bases = store.production_ids(session, read)
     pairs = [{"production_id": ident, "based_on_id": base} for base in bases.values()]
     store.insert_new(session, ProductionBase, pairs)
     return ident
+
+
+def _check_same(session: Session, ident: int, row: Mapping[str, Any]) -> None:
+    """Refuse to go on with a production that another version, plan or kind of unit began."""
+    query = sa.select(Production.version, Production.plan, Production.unit_kind)
+    stands = session.execute(query.where(Production.id == ident)).one()
+    version, plan, unit_kind = stands
+    if stands != (row["version"], row["plan"], row["unit_kind"]):
+        raise Refused(
+            f"production {row['name']} was begun by {version} as {plan} of {unit_kind}s, and "
+            f"cannot go on by {row['version']} as {row['plan']} of {row['unit_kind']}s",
+            hint="give this one another prefix, or another production id",
+        )
 
 
 def _lock_rows(
@@ -192,7 +263,7 @@ def _reserve(
         (unit, position in the unit's owed products) -> name.
     """
     wanted = {
-        (plan.unit, n): _name(project, owed, 0)
+        (plan.unit, n): product_name(project, owed, 0)
         for plan in plans
         for n, owed in enumerate(plan.owed)
     }
@@ -207,14 +278,14 @@ def _reserve(
     rows = [{"base": base, "last": last.get(base, 0), "used": False} for base in sorted(bases)]
     store.upsert(session, ProductIndex, rows, ["last", "used"])
     return {
-        (unit, n): _name(project, owed, last.get(wanted[unit, n].base, 0))
+        (unit, n): product_name(project, owed, last.get(wanted[unit, n].base, 0))
         for plan in plans
         for unit in (plan.unit,)
         for n, owed in enumerate(plan.owed)
     }
 
 
-def _name(project: Project, owed: OwedProduct, index: int) -> ProductName:
+def product_name(project: Project, owed: OwedProduct, index: int) -> ProductName:
     """Return an owed product's file name."""
     return ProductName(
         owed.exposure,
@@ -259,13 +330,12 @@ def _spec(
     project: Project,
     step: Step,
     plan: UnitPlan,
-    row: _Row,
+    number: int,
     token: str,
+    folder: Path,
     names: Mapping[tuple[str, int], ProductName],
 ) -> JobSpec:
-    """Turn a unit plan into the spec of its next attempt."""
-    number = row.attempts + 1
-    folder = project.site.jobs / row.folder / f"{row.name}.attempts"
+    """Turn a unit plan into the spec of an attempt."""
     areas = {"raw": project.site.raw, "archive": project.site.archive}
     paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
     own = {
@@ -298,7 +368,7 @@ def _spec(
     }
     resources = step.resources
     return JobSpec(
-        job=row.name,
+        job=step.job_name(plan.unit),
         production=step.production,
         plan=step.plan,
         unit=plan.unit,
@@ -306,7 +376,7 @@ def _spec(
         version=project.version.label,
         token=token,
         number=number,
-        folder=str(folder / f"{number:03}-{token}"),
+        folder=str(folder),
         archive=str(project.site.archive),
         environment=environment(variables, project.version.label, str(project.site.jobs)),
         limits={

@@ -38,7 +38,8 @@ class JobSpec:
     """One attempt at one job.
 
     ``items`` is the program's worklist, paths included; ``selection`` and ``identity`` are what
-    the manifest repeats.
+    the manifest repeats.  ``keep`` leaves the products in the work folder, too; ``stays_in`` names
+    the folder that gets the products of a job that nothing is registered of.
     """
 
     job: str
@@ -59,10 +60,14 @@ class JobSpec:
     products: tuple[Product, ...]
     selection: tuple[dict[str, Any], ...]
     identity: dict[str, Any]
+    keep: bool = False
+    stays_in: str = ""
 
     @property
     def incoming(self) -> Path:
         """Where the job leaves its products."""
+        if self.stays_in:
+            return Path(self.stays_in)
         return Path(self.archive) / ".incoming" / self.token
 
     def to_json(self) -> str:

@@ -49,11 +49,16 @@ class Submitter:
         slots = self._engine.capacity()
         return None if slots is None else max(0, slots - len(self._waiting))
 
+    @property
+    def waiting(self) -> int:
+        """How many claimed attempts the engine has not taken yet."""
+        return len(self._waiting)
+
     def add(self, specs: Iterable[JobSpec]) -> None:
         """Write the folders of claimed attempts; the next :meth:`send` submits them."""
         for spec in specs:
             write_attempt(spec)
-            self._waiting[spec.token] = _submission(spec)
+            self._waiting[spec.token] = submission(spec)
 
     def send(self) -> None:
         """Submit what the engine takes, by one call, and store the ids it gave.
@@ -133,7 +138,7 @@ class Submitter:
         self.forget(known)
 
 
-def _submission(spec: JobSpec) -> Submission:
+def submission(spec: JobSpec) -> Submission:
     """Return what an engine needs of an attempt."""
     folder = AttemptFolder.of(spec)
     return Submission(
