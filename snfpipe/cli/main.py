@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "snfpipe.cli.manage_jobs:manage_jobs",
         "List, validate, cancel, resubmit, delete, restore jobs.",
     ),
+    "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),
+    "batch_jobs": ("snfpipe.cli.batch_jobs:batch_jobs", "Create jobs for many units; submit them."),
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "check_job_output": (
         "snfpipe.cli.audit_jobs:check_job_output",

@@ -1,0 +1,342 @@
+"""Launching: jobs created and submitted for many units, through the library that doit uses.
+
+One query selects for all units, one transaction creates or claims all, one call submits all.
+Killed anywhere, the same again goes on: what was claimed is taken over and submitted once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from snfpipe.config import Project, Step
+from snfpipe.db import store
+from snfpipe.db.models import Job, Production
+from snfpipe.db.session import Database
+from snfpipe.engines import make_engine
+from snfpipe.engines.base import Submission
+from snfpipe.errors import NotFound
+from snfpipe.jobs import planning
+from snfpipe.jobs.script import write_attempt
+from snfpipe.jobs.submit import Submitter, submission
+from snfpipe.plans import PLANS
+from snfpipe.plans.base import UnitPlan, digest
+from snfpipe.tasks.launch_order import Ordered
+from snfpipe.tasks.look import JobRow
+from snfpipe.tasks.standing import NOT_CREATED, Act, judge
+
+_PAUSE_S = 0.2  # between two looks for a free slot, where an engine has no queue
+
+#: What is told of submitting: how many the engine has taken, of how many.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedUnit:
+    """A unit: how its job stands, what was or would be done, what it reads and makes.
+
+    ``deed`` is one of ``create``, ``submit``, ``settle`` (a verdict, without an attempt),
+    ``nothing``.
+    """
+
+    unit: str
+    job: str
+    folder: str
+    state: str
+    deed: str
+    reason: str
+    inputs: int
+    items: int
+    products: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What was done, or with ``dry_run`` would be; ``submitted`` counts what the engine took."""
+
+    production: str
+    plan: str
+    version: str
+    folder: str
+    dry_run: bool
+    registered: bool
+    submitted: int
+    units: tuple[LaunchedUnit, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def deeds(self) -> Counter[tuple[str, str, str]]:
+        """Count units by what is done about them, the state that they are in, and why."""
+        return Counter((it.deed, it.state, it.reason) for it in self.units)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A piece of work of a unit: files by role, and products (III: an index, not given yet)."""
+
+    unit: str
+    item: str
+    inputs: dict[str, list[str]]
+    products: list[str]
+
+
+def foresee(ordered: Ordered, database: Database) -> tuple[Launch, list[Work]]:
+    """Say what would be selected and made for the units of an order; changes nothing."""
+    with database.read() as session:
+        plans, units = _select(session, ordered, submit=True)
+    work = [it for unit in ordered.step.units for it in _work(ordered.project, plans[unit])]
+    return _result(ordered, units, 0, dry_run=True), work
+
+
+def launch(
+    ordered: Ordered,
+    database: Database,
+    *,
+    submit: bool,
+    keep: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Launch:
+    """Create the jobs of an order; with `submit`, hand them to the engine.
+
+    Parameters
+    ----------
+    ordered : Ordered
+        What is asked for.
+    database : Database
+        Where jobs stand.
+    submit : bool
+        Submit what was created, now or before.
+    keep : bool
+        Jobs leave their products in the work folder, too.
+    dry_run : bool
+        Only say what would be done.
+    progress : callable, optional
+        Told while jobs wait for slots.
+
+    Raises
+    ------
+    NotFound
+        A production to read from that there is not.
+    Refused
+        The production was begun by another version, plan or kind of unit.
+    ServiceUnavailable
+        Engine or database do not answer; the same again goes on.
+    """
+    project, step = ordered.project, ordered.step
+    with database.read() as session:
+        plans, units = _select(session, ordered, submit=submit)
+    submitted = 0
+    if not dry_run:
+        jobs = project.site.jobs
+        for it in units:
+            if it.deed != "nothing":
+                (jobs / it.folder).mkdir(parents=True, exist_ok=True)
+        if submit:
+            run = [plans[it.unit] for it in units if it.deed in ("submit", "settle")]
+            submitted = _submit(project, database, step, run, keep, progress)
+        else:
+            planning.create(project, database, step, step.units)
+    return _result(ordered, units, submitted, dry_run=dry_run)
+
+
+def try_out(
+    ordered: Ordered,
+    database: Database,
+    place: Path,
+    *,
+    submit: bool,
+    keep: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Launch:
+    """Do the same without registering anything: jobs and products stay in `place`."""
+    project, step = ordered.project, ordered.step
+    with database.read() as session:
+        plans, units = _select(session, ordered, submit=submit, registered=False)
+    submitted = 0
+    if not dry_run:
+        run = [plans[it.unit] for it in units if it.deed != "nothing"]
+        specs = [planning.unregistered(project, step, plan, place, keep=keep) for plan in run]
+        for spec in specs:
+            write_attempt(spec)
+        if submit:
+            waiting = {spec.token: submission(spec) for spec in specs}
+            submitted = _send_all(project, waiting, progress)
+    return _result(ordered, units, submitted, dry_run=dry_run, place=place)
+
+
+def note_command(folder: Path, words: Sequence[str], project: Project) -> None:
+    """Append a command line to the file ``CMD`` of a plan's folder."""
+    import getpass
+    import shlex
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = shlex.join(word if word.isprintable() else ascii(word) for word in words)
+    moment = store.utc_now().isoformat(timespec="seconds")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    with (folder / "CMD").open("a", encoding="utf-8") as file:
+        file.write(f"# {moment} {who} {project.version.label} in {str(Path.cwd())!a}\n{shown}\n")
+
+
+# --- selecting -----------------------------------------------------------------------------
+
+
+def _select(
+    session: Session, ordered: Ordered, *, submit: bool, registered: bool = True
+) -> tuple[dict[str, UnitPlan], list[LaunchedUnit]]:
+    """Select for all units in one go, and say what is to be done about each."""
+    step = ordered.step
+    _check_inputs(session, ordered.named)
+    plans = PLANS[step.plan].select(session, step, step.units)
+    rows = _rows(session, step) if registered else {}
+    return plans, [_unit(step, plans[unit], rows.get(unit), submit) for unit in step.units]
+
+
+def _check_inputs(session: Session, named: Sequence[str]) -> None:
+    """Refuse to read from productions that nobody has begun."""
+    missing = [name for name in named if name not in store.production_ids(session, named)]
+    if missing:
+        known = list(session.scalars(sa.select(Production.name)))
+        close = difflib.get_close_matches(missing[0], known, 3)
+        raise NotFound(
+            f"there is no production {missing[0]} to read from",
+            hint=f"did you mean {', '.join(close)}?" if close else "see `snf status`",
+        )
+
+
+def _rows(session: Session, step: Step) -> dict[str, JobRow]:
+    """Return the jobs of the step's units that there are."""
+    rows = {}
+    for part in store.chunks(step.units):
+        query = (
+            sa.select(
+                Job.unit, Job.name, Job.folder, Job.state, Job.reason, Job.inputs_digest,
+                Job.manifest_sha, Job.attempts,
+            )
+            .join(Production, Production.id == Job.production_id)
+            .where(Production.name == step.production, Job.unit.in_(part))
+        )  # fmt: skip
+        for unit, name, folder, state, reason, seen, sha, attempts in session.execute(query):
+            rows[unit] = JobRow(name, folder, state, reason, seen, sha, attempts)
+    return rows
+
+
+def _unit(step: Step, plan: UnitPlan, row: JobRow | None, submit: bool) -> LaunchedUnit:
+    """Say what is to be done about a unit."""
+    standing = judge(row, digest(step, plan), manifest_there=True)
+    verdict = f"{plan.verdict.state}: {plan.verdict.reason}" if plan.verdict else ""
+    if standing.act is not Act.RUN:
+        deed, reason = "nothing", standing.reason
+    elif submit:
+        deed, reason = "settle" if plan.verdict else "submit", verdict
+    else:
+        deed, reason = "create" if standing.word == NOT_CREATED else "nothing", verdict
+    return LaunchedUnit(
+        unit=plan.unit,
+        job=step.job_name(plan.unit),
+        folder=step.job_folder(plan.unit),
+        state=standing.word,
+        deed=deed,
+        reason=reason,
+        inputs=len(plan.inputs),
+        items=len(plan.items),
+        products=sum(owed.reason is None for owed in plan.owed),
+    )
+
+
+def _work(project: Project, plan: UnitPlan) -> list[Work]:
+    """Return the pieces of work of a unit."""
+    files = {given.id_process: given.path.rpartition("/")[2] for given in plan.inputs}
+    made: dict[str, list[str]] = {}
+    for owed in plan.owed:
+        if owed.reason is None:
+            name = planning.product_name(project, owed, 0)
+            made.setdefault(owed.item, []).append(f"{name.stem[:-3]}III.{name.extension}")
+    return [
+        Work(
+            plan.unit,
+            it.item,
+            {role: [files[ident] for ident in given] for role, given in it.inputs.items()},
+            made.get(it.item, []),
+        )
+        for it in plan.items
+    ]
+
+
+def _result(
+    ordered: Ordered,
+    units: Sequence[LaunchedUnit],
+    submitted: int,
+    *,
+    dry_run: bool,
+    place: Path | None = None,
+) -> Launch:
+    """Put together what was done."""
+    project, step = ordered.project, ordered.step
+    return Launch(
+        production=step.production,
+        plan=step.plan,
+        version=project.version.label,
+        folder=str(place or project.site.jobs / step.folder),
+        dry_run=dry_run,
+        registered=place is None,
+        submitted=submitted,
+        units=tuple(units),
+        notes=ordered.notes,
+    )
+
+
+# --- submitting ----------------------------------------------------------------------------
+
+
+def _submit(
+    project: Project,
+    database: Database,
+    step: Step,
+    plans: Sequence[UnitPlan],
+    keep: bool,
+    progress: Progress | None,
+) -> int:
+    """Claim and submit; take over what a killed launch of the same production left behind."""
+    submitter = Submitter(project, database, make_engine(project.site))
+    submitter.adopt()
+    if plans:
+        submitter.add(planning.claim(project, database, step, plans, keep=keep).claimed)
+    total = submitter.waiting
+    submitter.send()
+    while submitter.waiting:
+        if progress:
+            progress(total - submitter.waiting, total)
+        time.sleep(_PAUSE_S)
+        submitter.send()
+    return total
+
+
+def _send_all(
+    project: Project, waiting: Mapping[str, Submission], progress: Progress | None
+) -> int:
+    """Hand submissions to the engine until it has taken all."""
+    engine = make_engine(project.site)
+    total, left = len(waiting), dict(waiting)
+    while left:
+        for token in engine.submit([*left.values()]):
+            del left[token]
+        if left:
+            if progress:
+                progress(total - len(left), total)
+            time.sleep(_PAUSE_S)
+    return total

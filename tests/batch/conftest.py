@@ -1,0 +1,120 @@
+"""A small survey, taken in once and copied; and what settles jobs that no doit looks after."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import click
+import pytest
+
+from snfpipe.cli.batch_jobs import batch_jobs
+from snfpipe.cli.main import run_command
+from snfpipe.config import Project as Configured
+from snfpipe.config import load_project
+from snfpipe.db.session import open_database
+from snfpipe.engines import make_engine
+from snfpipe.jobs.harvest import Harvester
+from snfpipe.jobs.in_hand import in_hand, of_project
+from snfpipe.tasks.launch_order import Order, understand
+from tests.e2e import survey
+from tests.e2e.project import Project
+
+NIGHTS = ["06_334", "06_336"]
+STARS = (survey.STARS[1],)
+LIST = "lists/sample_nights.list"
+
+
+def make_project(root: Path, url: str = "") -> Project:
+    """Write two nights of one star and take them in."""
+    project = Project.make(root, NIGHTS, url)
+    survey.write_targets(root / "work" / "raw")
+    for night in NIGHTS:
+        survey.write_night(root / "work" / "raw", night, STARS)
+    project.arrive()
+    return project
+
+
+@pytest.fixture(scope="session")
+def arrived_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two small nights, taken in."""
+    return make_project(tmp_path_factory.mktemp("arrived") / "project")
+
+
+@pytest.fixture
+def project(arrived_once: Project, tmp_path: Path) -> Project:
+    """A copy of them in a folder of its own, on SQLite."""
+    root = tmp_path / "project"
+    shutil.copytree(arrived_once.root, root, symlinks=True)
+    for version in (root / "versions").glob("*.toml"):
+        text = version.read_text()
+        version.write_text(text.replace(str(arrived_once.root), str(root)))
+    return Project(root)
+
+
+@pytest.fixture(scope="session")
+def produced_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two small nights, produced."""
+    project = make_project(tmp_path_factory.mktemp("produced") / "project")
+    project.doit()
+    return project
+
+
+@pytest.fixture
+def produced(produced_once: Project, tmp_path: Path) -> Project:
+    """A copy of them, on SQLite."""
+    root = tmp_path / "project"
+    shutil.copytree(produced_once.root, root, symlinks=True)
+    return Project(root)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command that ran in this process said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call(project: Project, *words: str, command: click.Command = batch_jobs) -> Said:
+    """Run a command in this process, which is quicker by far; in the project's folder."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(project.root),
+        mock.patch.object(sys, "argv", [command.name or "", *words]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = run_command(command, command.name or "")
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def ordered(project: Project, *words: str, mode: str, prefix: str, **more: object) -> Configured:
+    """Return the project of one step that an order comes to."""
+    order = Order(mode, prefix, tuple(NIGHTS), words, **more)  # type: ignore[arg-type]
+    return understand(load_project(project.root), order).project
+
+
+def settle(configured: Configured, timeout_s: float = 60) -> dict[str, str]:
+    """Look after the jobs of a production until none is in hand; return unit -> state."""
+    database = open_database(configured.site.database_url, configured.root)
+    harvester = Harvester(configured, database, make_engine(configured.site))
+    deadline = time.monotonic() + timeout_s
+    settled: dict[str, str] = {}
+    try:
+        while True:
+            settled |= {it.unit: str(it.state) for it in harvester.look()}
+            with database.read() as session:
+                if not in_hand(session, configured.site, of_project(configured)):
+                    return settled
+            assert time.monotonic() < deadline, "jobs do not end"
+            time.sleep(0.05)
+    finally:
+        database.close()

@@ -1,0 +1,110 @@
+"""Personal productions lie apart: in names, selection, freshness and audit."""
+
+from __future__ import annotations
+
+import pytest
+
+from snfpipe.config import load_project
+from snfpipe.db.session import open_database
+from snfpipe.plans import PLANS
+from tests.batch.conftest import LIST, NIGHTS, call, ordered, settle
+from tests.e2e.project import Project
+
+STEPS = (("z", ()), ("c", ("-j", "SNF-0013-MINEz")), ("e", ("-j", "SNF-0013-MINEc")))
+
+
+def produce(project: Project, *options: str, **named: object) -> None:
+    """Make a production of one's own, other options and all, by batch_jobs."""
+    for mode, words in STEPS:
+        words = tuple(word.replace("SNF-0013-", str(named.get("reads", "SNF-0013-")))
+                      for word in words)  # fmt: skip
+        call(project, "-s", "-p", "MINE", "-m", mode, *options, "-a", " ".join(words),
+                    LIST)  # fmt: skip
+        given = {key: value for key, value in named.items() if key != "reads"}
+        states = settle(ordered(project, *words, mode=mode, prefix="MINE", **given))
+        assert states == dict.fromkeys(NIGHTS, "done")
+
+
+def selected(project: Project, configured: object) -> set[str]:
+    """Return the files that the last step of a production reads now."""
+    database = open_database(load_project(project.root).site.database_url, project.root)
+    step = configured.steps[-1]  # type: ignore[attr-defined]
+    with database.read() as session:
+        plans = PLANS[step.plan].select(session, step, NIGHTS)
+    database.close()
+    return {given.path for plan in plans.values() for given in plan.inputs}
+
+
+def test_a_production_id_keeps_personal_products_apart(produced):
+    main = produced.products()
+    reads = selected(produced, load_project(produced.root))
+    attempts = produced.attempts()
+    produce(produced, "--outver", "13", outver=13)
+    names = {name for (name,) in produced.query("SELECT name FROM job WHERE name LIKE '%-0013-%'")}
+    assert names == {f"SNF-0013-MINE{m}-{n.replace('_', '')}" for m in "zce" for n in NIGHTS}
+    own = {path for path in produced.products() if path not in main}
+    assert own == {path.replace("02-03", "00-13") for path in main}
+    assert all(path.startswith("Prod/00-13/06/33") for path in own)
+
+    # selection: each reads its own
+    assert selected(produced, load_project(produced.root)) == reads
+    mine = ordered(produced, *STEPS[2][1], mode="e", prefix="MINE", outver=13)
+    assert selected(produced, mine) == {path.replace("02-03", "00-13") for path in reads}
+    # freshness: nothing of the main production has become outdated, and doit makes no attempt
+    assert "6 up to date" in produced.doit()
+    assert produced.attempts() == attempts
+    # audit: the one production is clean beside the other
+    produced.run("snf", "audit")
+    # and what is marked bad in one is not so in the other
+    produced.query("UPDATE process SET quality = 2 WHERE version = 13")
+    assert "6 up to date" in produced.doit()
+
+
+def test_a_meta_prefix_keeps_productions_of_one_version_apart(produced):
+    main = produced.products()
+    produce(produced, "--meta_prefix", "NICO-", meta_prefix="NICO-", reads="NICO-0203-")
+    both = produced.products()
+    assert main.items() <= both.items()
+    own = set(both) - set(main)
+    assert own == {path.replace("_02-03_000", "_02-03_001") for path in main}
+    assert "6 up to date" in produced.doit()
+    produced.run("snf", "audit", "--verify")
+
+
+def test_a_production_file_may_have_a_production_id(project):
+    path = project.root / "configs" / "productions" / "sample.toml"
+    path.write_text(path.read_text().replace("\n[[steps]]", "outver = 13\n\n[[steps]]", 1))
+    project.doit()
+    assert {path[:10] for path in project.products()} == {"Prod/00-13"}
+    project.run("snf", "audit")
+    told = call(project, "-s", "-p", "SAMPLE", "-m", "e", LIST).out
+    assert "SNF-0013-SAMPLEe" in told and "2 left alone (done)" in told
+
+    # one production is not mixed of two versions
+    project.run("snf_version", "HEAD")
+    done = call(project, "-s", "-p", "SAMPLE", "-m", "z", LIST)
+    assert done.code == 3
+    assert "SNF-0013-SAMPLEz was begun by SNF-02-03" in done.err
+    assert "begun by SNF-02-03" in project.doit(exit_code=None)
+
+
+@pytest.mark.parametrize(
+    ("outver", "said"),
+    [("203", "number of released version SNF-02-03"), ("201", "SNF-02-01"), ("77", "nobody's")],
+)
+def test_ids_of_versions_and_of_nobody_are_refused_in_a_production_file(project, outver, said):
+    path = project.root / "configs" / "productions" / "sample.toml"
+    path.write_text(path.read_text().replace("\n[[steps]]", f"outver = {outver}\n\n[[steps]]", 1))
+    told = call(project, "-p", "P", "-m", "z", LIST).err
+    assert said in told
+    assert "sample.toml:4: outver" in told
+
+
+def test_a_released_version_takes_its_number_back_from_nobody(project):
+    """A version that is added later is seen at once."""
+    text = (project.root / "versions" / "SNF-02-03.toml").read_text()
+    text = text.replace("SNF-02-03", "SNF-00-13").replace("number = 203", "number = 13")
+    (project.root / "versions" / "SNF-00-13.toml").write_text(text)
+    done = call(project, "-p", "P", "-m", "z", "--outver", "13", LIST)
+    assert done.code == 2
+    assert "number of released version SNF-00-13" in done.err
