@@ -17,6 +17,7 @@ import pytest
 from snfpipe.db.session import Database, open_database
 from snfpipe.services import postgresql as private
 from snfpipe.services.grid_engine import GridEngineCell
+from snfpipe.services.slurm import SlurmCluster
 
 
 class PostgreSQL(private.PostgreSQL):
@@ -65,3 +66,21 @@ def grid_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GridEngine
     cell.up()
     yield cell
     cell.down()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A running private Slurm with slurmdbd."""
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster")
+    cluster.up()
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture(scope="session")
+def slurm_by_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A running private Slurm without slurmdbd: it writes job completion records."""
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", slurmdbd=False)
+    cluster.up()
+    yield cluster
+    cluster.down()

@@ -23,19 +23,20 @@ def make_engine(site: Site) -> Engine:
         from snfpipe.engines.local import LocalEngine
 
         return LocalEngine(site.jobs.parent / ".local", site.slots)
-    from snfpipe.engines.batch import BatchEngine, Scheduler
+    from snfpipe.engines.batch import BatchEngine
     from snfpipe.engines.settings import Settings
 
     settings = Settings.of(site.settings)
-    scheduler: Scheduler
+    folder = site.jobs.parent / f".{site.engine}"
     if site.engine == "grid_engine":
         from snfpipe.engines.grid_engine import GridEngine
 
-        scheduler = GridEngine(settings)
-    else:
-        raise ConfigError(
-            f"site {site.name} wants engine {site.engine!r}, which is not there yet",
-            hint="engines: local, grid_engine",
-        )
-    folder = site.jobs.parent / f".{site.engine}"
-    return BatchEngine(scheduler, folder, site.slots, site.grace_s)
+        return BatchEngine(GridEngine(settings), folder, site.slots, site.grace_s)
+    if site.engine == "slurm":
+        from snfpipe.engines.slurm import Slurm
+
+        return BatchEngine(Slurm(settings), folder, site.slots, site.grace_s)
+    raise ConfigError(
+        f"site {site.name} wants engine {site.engine!r}, which there is not",
+        hint="engines: local, grid_engine, slurm",
+    )

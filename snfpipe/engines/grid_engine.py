@@ -16,6 +16,7 @@ from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ran
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.batch import QueueEntry, Rejection
 from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines.ends import Ends
 from snfpipe.engines.growing import GrowingFile, Mark, mark_end
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
@@ -121,7 +122,7 @@ class GridEngine:
         if self._accounting is None or earliest.time < self._accounting.since:
             self._accounting = Accounting(self._accounting_path, earliest)
         self._accounting.read()
-        return self._accounting.of(wanted)
+        return self._accounting.ends.of(wanted)
 
     @property
     def _accounting_path(self) -> Path:
@@ -146,8 +147,8 @@ class Accounting:
 
     def __init__(self, path: Path, mark: Mark) -> None:
         self.since = mark.time
+        self.ends = Ends()
         self._file = GrowingFile(path, mark)
-        self._ends: dict[tuple[str, int], tuple[int, EngineOutcome]] = {}
 
     def read(self) -> None:
         """Take in what was added.
@@ -160,26 +161,13 @@ class Accounting:
         try:
             for line in self._file.lines():
                 end = parse_accounting(line)
-                if end is None:
-                    continue
-                task, outcome = end
-                known = self._ends.get((task.token, task.task))
-                if known is None or outcome.final or not known[1].final:
-                    self._ends[task.token, task.task] = (task.job, outcome)
+                if end is not None:
+                    self.ends.add(*end)
         except OSError as error:
             raise ServiceUnavailable(
                 f"the accounting file cannot be read: {error}",
                 hint="mend that, or set `accounting` in the site's [settings]",
             ) from error
-
-    def of(self, wanted: Collection[TaskId]) -> dict[TaskId, EngineOutcome]:
-        """Return what is known of tasks; one with job number 0 is known by its array alone."""
-        found = {}
-        for it in wanted:
-            job, outcome = self._ends.get((it.token, it.task), (-1, None))
-            if outcome is not None and it.job in (0, job):
-                found[TaskId(job, it.task, it.token)] = outcome
-        return found
 
 
 # --- arguments -----------------------------------------------------------------------------

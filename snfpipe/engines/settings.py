@@ -41,5 +41,6 @@ class Settings:
         return template.format(
             cpu_s=int(array.cpu_s * _MARGIN) + _MARGIN_S,
             wall_s=int(array.wall_s * _MARGIN) + _MARGIN_S,
+            wall_min=int(array.wall_s * _MARGIN + _MARGIN_S) // 60 + 1,
             memory_mb=int(array.memory_mb * _MARGIN) + _MARGIN_MB,
         )

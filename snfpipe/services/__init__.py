@@ -12,7 +12,7 @@ from typing import Protocol
 
 from snfpipe.errors import NotFound, shown
 
-NAMES = ("grid_engine", "postgresql")
+NAMES = ("grid_engine", "slurm", "postgresql")
 
 
 class Service(Protocol):
@@ -69,6 +69,10 @@ def make_service(name: str, folder: Path) -> Service:
         from snfpipe.services.grid_engine import GridEngineCell
 
         return GridEngineCell(folder)
+    if name == "slurm":
+        from snfpipe.services.slurm import SlurmCluster
+
+        return SlurmCluster(folder)
     if name == "postgresql":
         from snfpipe.services.postgresql import PostgreSQL
 

@@ -12,6 +12,7 @@ from tests.contract.places import Place
 ENGINES = [
     "local",
     pytest.param("grid_engine", marks=pytest.mark.services),
+    pytest.param("slurm", marks=pytest.mark.services),
 ]
 
 

@@ -99,7 +99,7 @@ def outcome_of(tmp_path: Path, lines: list[str], job: int = 4711) -> EngineOutco
     path.write_text("".join(f"{text}\n" for text in lines))
     accounting = Accounting(path, Mark())
     accounting.read()
-    return accounting.of([TaskId(job, 3, TOKEN)]).get(TaskId(job, 3, TOKEN))
+    return accounting.ends.of([TaskId(job, 3, TOKEN)]).get(TaskId(job, 3, TOKEN))
 
 
 START = line(failed=21, started=0, ended=0)
