@@ -80,7 +80,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 @pytest.fixture(scope="session")
 def slurm_by_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """A running private Slurm without slurmdbd: it writes job completion records."""
-    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", slurmdbd=False)
+    cluster = SlurmCluster(
+        tmp_path_factory.mktemp("slurm") / "cluster", slurmdbd=False, largest_array=101
+    )
     cluster.up()
     yield cluster
     cluster.down()

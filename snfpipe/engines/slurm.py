@@ -323,7 +323,7 @@ def _outcome(
     if word in _OPEN or not word:
         return None
     status, _, number = exit_code.partition(":")
-    signal = int(number or 0) or _KILLED_BY.get(word)
+    signal = _KILLED_BY.get(word) or int(number or 0) or None
     failure = _ENDED_BY_SLURM.get(word, "")
     if word == "CANCELLED" and " by " in state:
         failure += f" by user {shown(state.partition(' by ')[2], 20)}"

@@ -43,6 +43,7 @@ MaxArraySize={array}
 MaxJobCount=50000
 MinJobAge=5
 KillWait=5
+MessageTimeout=3
 InactiveLimit=0
 ReturnToService=2
 JobAcctGatherType=jobacct_gather/linux
@@ -111,7 +112,7 @@ class SlurmCluster:
         self.folder = folder
         self._slots = slots
         self._slurmdbd = slurmdbd
-        self._largest_array = largest_array
+        self.largest_array = largest_array
         self.daemons = Daemons(folder)
 
     @property
@@ -144,6 +145,10 @@ class SlurmCluster:
     def down(self) -> None:
         """End the daemons and their jobs; remove the folder."""
         self.daemons.remove()
+
+    def command(self, *words: str) -> str:
+        """Run one of Slurm's commands on this cluster; return what it prints."""
+        return self._commands.ask(*words)
 
     def start_controller(self) -> None:
         """Start slurmctld and wait until it answers."""
@@ -219,7 +224,7 @@ class SlurmCluster:
                 ctld=self.daemons.port("slurmctld"),
                 slurmd=self.daemons.port("slurmd"),
                 slots=self._slots,
-                array=self._largest_array,
+                array=self.largest_array,
                 accounting=storage or "AccountingStorageType=accounting_storage/none",
             )
         )

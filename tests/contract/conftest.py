@@ -13,15 +13,16 @@ ENGINES = [
     "local",
     pytest.param("grid_engine", marks=pytest.mark.services),
     pytest.param("slurm", marks=pytest.mark.services),
+    pytest.param("slurm_by_file", marks=[pytest.mark.services, pytest.mark.soak]),
 ]
 
 
 def make_place(request: pytest.FixtureRequest, engine: str, root: Path) -> Place:
     """Return a place of an engine; the service behind it is started once a test run."""
     if engine == "local":
-        return Place(engine, root, grace_s=0, pause_s=0.02)
+        return Place(service.name, root, grace_s=0, pause_s=0.02)
     service = request.getfixturevalue(engine)
-    return Place(engine, root, settings={"environment": service.environment})
+    return Place(service.name, root, settings={"environment": service.environment})
 
 
 @pytest.fixture(params=ENGINES)
