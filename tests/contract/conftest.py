@@ -20,7 +20,7 @@ ENGINES = [
 def make_place(request: pytest.FixtureRequest, engine: str, root: Path) -> Place:
     """Return a place of an engine; the service behind it is started once a test run."""
     if engine == "local":
-        return Place(service.name, root, grace_s=0, pause_s=0.02)
+        return Place(engine, root, grace_s=0, pause_s=0.02)
     service = request.getfixturevalue(engine)
     return Place(service.name, root, settings={"environment": service.environment})
 
