@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from snfpipe.reduce.traces import Shape, Traces
 Array = NDArray[np.float64]
 
 _CELL = 8  # pixels a side within which stray light does not change
+_TILE = 32  # pixels a side of what medians are taken of
 _SMOOTH = (0.035, 0.05)  # of the chip's rows and columns: stray light changes over an eighth
 _MASKED = 1e29
 
@@ -75,7 +77,7 @@ def extract(
             data[own], variance[own] = flux.T[:, : data.shape[1]], var.T[:, : data.shape[1]]
             _paint(light[rows], flux, shape)
         if scattered_light:
-            background = _between(frame.data - light, light, weight, background, turn > 0)
+            background = _between(frame.data - light, light, weight, background if turn else None)
         model = light + background
         if cosmic_sigma and turn < rounds - 1:
             excess = frame.data - model
@@ -143,17 +145,17 @@ def _paint(light: Array, flux: Array, shape: Shape) -> None:
     light += np.bincount(place.ravel(), bright.ravel(), light.size).reshape(light.shape)
 
 
-def _between(rest: Array, light: Array, weight: Array, last: Array, clip: bool) -> Array:
+def _between(rest: Array, light: Array, weight: Array, last: Array | None) -> Array:
     """Return the scattered light: what is left between the spectra, smoothed.
 
-    Once a background was found (`last`), cosmics that stand off it count for little.
+    Cosmics stand off what was found before (`last`; None: off medians) and count for little.
     """
     around = stretched(gaussian_filter(cells(light, _CELL) / _CELL**2, 1), light.shape)
     use = (weight > 0) & (light < 0.02 * around + 0.3)
-    value = rest
-    if clip:
-        noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
-        value = last + np.clip(rest - last, -4 * noise, 4 * noise)
+    if last is None:
+        last = _medians(rest, use)
+    noise = 1 / np.sqrt(np.maximum(weight, 1e-12))
+    value = last + np.clip(rest - last, -4 * noise, 4 * noise)
     below = _smooth(cells(use.astype(np.float64), _CELL))
     background = np.zeros_like(rest)
     # what smoothing leaves at the edges and in slopes is found by smoothing again
@@ -161,6 +163,17 @@ def _between(rest: Array, light: Array, weight: Array, last: Array, clip: bool) 
         above = _smooth(cells(np.where(use, value - background, 0.0), _CELL))
         background += stretched(above / np.maximum(below, 1e-6), rest.shape)
     return background
+
+
+def _medians(image: Array, use: NDArray[np.bool_]) -> Array:
+    """Return the medians of tiles, of the pixels in use."""
+    ny, nx = (size // _TILE for size in image.shape)
+    tiles = np.where(use, image, np.nan)[: ny * _TILE, : nx * _TILE]
+    tiles = tiles.reshape(ny, _TILE, nx, _TILE).swapaxes(1, 2).reshape(ny, nx, -1)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        grid = np.nanmedian(tiles, axis=2)
+    return stretched(np.where(np.isfinite(grid), grid, 0.0), image.shape)
 
 
 def _smooth(grid: Array) -> Array:
