@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from snfpipe.reduce.photometry import (
     Slices,
     Solved,
     binned,
+    covariance,
     first_guess,
     fit_cube,
     fit_metaslices,
@@ -92,7 +94,7 @@ class Extraction:
     scene : Scene
         The cube, and what fits share.
     slices : Slices
-        The cube's slices with the weights of the last solve.
+        The cube's slices as the last solve saw them.
     metaslices : list of MetasliceFit
     fit : Fit
     solved : Solved
@@ -119,8 +121,9 @@ class Extraction:
     @property
     def chi2(self) -> float:
         """Chi2 a degree of freedom of the slices' solves."""
-        used = int((self.slices.weight > 0).sum()) - self.solved.coefficients.size
-        return self.solved.chi2 / max(used - len(self.fit.values), 1)
+        rest = self.slices.pull_scale * (self.slices.data - self.solved.model)
+        free = int(self.slices.there.sum()) - self.solved.coefficients.size - len(self.fit.values)
+        return float((rest**2).sum()) / max(free, 1)
 
     @property
     def distance(self) -> float:
@@ -135,10 +138,15 @@ class Extraction:
         """Flux of the source, electrons a bin."""
         return self.solved.coefficients[:, 0]
 
+    @cached_property
+    def covariance(self) -> Array:
+        """Covariance of the terms by slice: flux, sky."""
+        return covariance(self.slices, self.solved)
+
     @property
     def flux_variance(self) -> Array:
-        """Its variance."""
-        return self.solved.covariance[:, 0, 0]
+        """Variance of the flux."""
+        return self.covariance[:, 0, 0]
 
 
 def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
@@ -185,16 +193,18 @@ def extract_star(
     if not (options.host and sky_degree > 0):
         return alone
     on_galaxy = _fit_host(Scene(cube, family, air, sky_degree, host=True), priors, options)
-    # a galaxy has to explain more than as many numbers do by chance
+    # a galaxy has to explain more than as many numbers do by chance, and be told from the source
     more = on_galaxy.solved.coefficients.shape[0] + len(GALAXY)
-    return on_galaxy if on_galaxy.distance + 3 * more < alone.distance else alone
+    explains = on_galaxy.distance + 3 * more < alone.distance
+    apart = np.median(on_galaxy.flux_variance) < 4 * np.median(alone.flux_variance)
+    return on_galaxy if explains and apart else alone
 
 
 def _fit_alone(scene: Scene, priors: Mapping[str, Prior], options: Options) -> Extraction:
     """Fit a source on a smooth sky: the metaslices tell where to start."""
     quick = quick_extract(scene.cube)
     start = quick.x, quick.y
-    metaslices = fit_metaslices(scene, binned(scene.cube, scene.weight, METASLICES), start)
+    metaslices = fit_metaslices(scene, binned(scene.slices, METASLICES), start)
     if len(metaslices) < 2:
         raise BadInput("no point source is seen in the cube")
     guess = first_guess(scene, metaslices, priors)
@@ -206,14 +216,14 @@ def _fit_alone(scene: Scene, priors: Mapping[str, Prior], options: Options) -> E
 def _fit_host(scene: Scene, priors: Mapping[str, Prior], options: Options) -> Extraction:
     """Fit a source on a galaxy: coarsely first; the metaslices are seen once it is taken off."""
     cube = scene.cube
-    coarse = binned(cube, scene.weight, COARSE)
+    coarse = binned(scene.slices, COARSE)
     guess = fit_cube(scene, coarse, guess_host(scene, coarse, priors), priors).values
     fit, slices, solved = _fit_all(scene, guess, priors, options)
     light = solved.coefficients[:, -1:] * scene.design(fit.values, cube.wavelength)[:, -1]
     bare = replace(cube, data=cube.data - light.T)
     metaslices = fit_metaslices(
         Scene(bare, scene.family, scene.air, scene.sky_degree),
-        binned(bare, scene.weight, METASLICES),
+        binned(replace(slices, data=bare.data.T), METASLICES),
         (fit.values["x"], fit.values["y"]),
     )
     seeing = seeing_arcsec(scene.family, fit.values["a0"])
@@ -226,13 +236,12 @@ def _fit_all(
     """Fit all slices together, then solve each; the first round finds what the second weighs by."""
     cube = scene.cube
     for _ in range(2):
-        fit = fit_cube(scene, binned(cube, scene.weight, FIT_SLICES), guess, priors)
+        fit = fit_cube(scene, binned(scene.slices, FIT_SLICES), guess, priors)
         guess = fit.values
         design = scene.design(fit.values, cube.wavelength)
-        solved = solve(Slices(cube.wavelength, cube.data.T, scene.weight), design)
+        solved = solve(scene.slices, design)
         scene.reweigh(solved.model, options.clip_sigma)
-    slices = Slices(cube.wavelength, cube.data.T, scene.weight)
-    return fit, slices, solve(slices, design)
+    return fit, scene.slices, solve(scene.slices, design)
 
 
 _CARDS = {"airmass": "AIRMASS", "parang": "PARANG", "pressure": "PRESSURE", "temperature": "TEMP"}
@@ -362,8 +371,8 @@ def _write(
 ) -> None:
     """Write the spectrum of a term of the solve, and its variance."""
     data = found.solved.coefficients[:, term] * scale
-    variance = np.maximum(found.solved.covariance[:, term, term] * scale**2, 1e-30)
-    there = (found.slices.weight > 0).any(axis=1)
+    variance = np.maximum(found.covariance[:, term, term] * scale**2, 1e-30)
+    there = found.slices.there.any(axis=1)
     with_unit = header.copy()
     with_unit["BUNIT"] = unit
     write_spectrum(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,55 @@ NAMES = ("delta", "theta", "x", "y", "a0", "a1", "a2", "ell", "xy")
 
 @dataclass(frozen=True)
 class Slices:
-    """Images at some wavelengths: data, weight (0: nothing there), shape (n_slices, n_spaxels)."""
+    """Images at some wavelengths.
+
+    Attributes
+    ----------
+    wavelength : ndarray, shape (n_slices,)
+        Angstrom.
+    data, variance : ndarray, shape (n_slices, n_spaxels)
+        Electrons a bin; the variance is infinite where there is nothing.
+    even : bool
+        Whether fits weigh all spaxels of a slice alike.
+    """
 
     wavelength: Array
     data: Array
-    weight: Array
+    variance: Array
+    even: bool = True
+
+    @cached_property
+    def there(self) -> NDArray[np.bool_]:
+        """Where there is something."""
+        return np.isfinite(self.variance)
+
+    @cached_property
+    def weight(self) -> Array:
+        """Weights of fits: one over the noise of the sky, or of each spaxel.
+
+        Weights by each spaxel's own noise look at the wings of bright stars and at the cores of
+        faint ones, so that images which are not quite of the family would bias standards and
+        supernovae differently; even weights bias them alike, and it cancels.  A galaxy is told
+        from the source by all that there is, so there every spaxel counts by its noise.
+        """
+        if not self.even:
+            return 1 / self.variance
+        sky = np.full(self.wavelength.shape, np.inf)
+        for k in np.flatnonzero(self.there.any(axis=1)):
+            sky[k] = np.percentile(self.variance[k][self.there[k]], 20)
+        return np.where(self.there, 1 / sky[:, None], 0)
+
+    @property
+    def pull_scale(self) -> Array:
+        """One over the error, 0 where there is nothing."""
+        return np.asarray(1 / np.sqrt(self.variance))
+
+    def at(self, k: int) -> Slices:
+        """Return one slice."""
+        one = slice(k, k + 1)
+        return replace(
+            self, wavelength=self.wavelength[one], data=self.data[one], variance=self.variance[one]
+        )
 
 
 @dataclass(frozen=True)
@@ -55,16 +100,14 @@ class Solved:
     ----------
     coefficients : ndarray, shape (n_slices, n_terms)
         Flux of the source, then the sky's polynomial, in the unit of the data.
-    covariance : ndarray, shape (n_slices, n_terms, n_terms)
+    hat : ndarray, shape (n_slices, n_terms, n_spaxels)
+        What each spaxel adds to each term.
     model : ndarray, shape (n_slices, n_spaxels)
-    chi2 : float
-        Sum over all slices.
     """
 
     coefficients: Array
-    covariance: Array
+    hat: Array
     model: Array
-    chi2: float
 
 
 @dataclass(frozen=True)
@@ -84,17 +127,16 @@ class Fit:
     errors: dict[str, float]
 
 
-def binned(cube: Cube, weight: Array, count: int) -> Slices:
-    """Return a cube's slices binned evenly into `count` means; what lacks a bin is left out."""
-    edges = np.linspace(0, cube.wavelength.size, min(count, cube.wavelength.size) + 1).astype(int)
+def binned(slices: Slices, count: int) -> Slices:
+    """Return slices binned evenly into `count` means; what lacks a part is left out."""
+    length = slices.wavelength.size
+    edges = np.linspace(0, length, min(count, length) + 1).astype(int)
     start, width = edges[:-1], np.diff(edges)[:, None]
-    there = np.logical_and.reduceat(weight > 0, start)
-    variance = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
-    noise = np.add.reduceat(variance, start) / width**2
-    return Slices(
-        np.add.reduceat(cube.wavelength, start) / width[:, 0],
-        np.where(there, np.add.reduceat(cube.data.T, start) / width, 0),
-        np.divide(1, noise, out=np.zeros_like(noise), where=there & (noise > 0)),
+    return replace(
+        slices,
+        wavelength=np.add.reduceat(slices.wavelength, start) / width[:, 0],
+        data=np.add.reduceat(np.where(slices.there, slices.data, 0), start) / width,
+        variance=np.add.reduceat(slices.variance, start) / width**2,
     )
 
 
@@ -111,7 +153,7 @@ def solve(slices: Slices, design: Array) -> Solved:
     Parameters
     ----------
     slices : Slices
-        Data and weights.
+        Data and their weights.
     design : ndarray, shape (n_slices, n_terms, n_spaxels)
         The terms' images.
     """
@@ -121,11 +163,16 @@ def solve(slices: Slices, design: Array) -> Solved:
     scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", normal), 1e-300))
     eye = np.eye(normal.shape[1])
     inverse = np.linalg.inv(normal * scale[:, :, None] * scale[:, None, :] + 1e-10 * eye)
-    covariance = inverse * scale[:, :, None] * scale[:, None, :]
-    coefficients = (covariance @ right[..., None])[..., 0]
+    inverse *= scale[:, :, None] * scale[:, None, :]
+    coefficients = (inverse @ right[..., None])[..., 0]
     model = (coefficients[:, None, :] @ design)[:, 0]
-    chi2 = float((slices.weight * (slices.data - model) ** 2).sum())
-    return Solved(coefficients, covariance, model, chi2)
+    return Solved(coefficients, inverse @ weighted, model)
+
+
+def covariance(slices: Slices, solved: Solved) -> Array:
+    """Return the covariance of a solve's terms, shape (n_slices, n_terms, n_terms)."""
+    variance = np.where(slices.there, slices.variance, 0)
+    return np.asarray((solved.hat * variance[:, None, :]) @ solved.hat.transpose(0, 2, 1))
 
 
 class Scene:
@@ -157,7 +204,9 @@ class Scene:
         self.lens = cube.lens.astype(np.float64)
         self.sky = sky_terms(self.lens, sky_degree)
         good = np.isfinite(cube.variance) & (cube.variance < 1e29)
-        self.weight: Array = np.where(good, 1 / cube.variance, 0).T
+        self.slices = Slices(
+            cube.wavelength, cube.data.T, np.where(good, cube.variance, np.inf).T, even=not host
+        )
         if not good.any():
             raise BadInput("the cube is empty")
 
@@ -188,9 +237,9 @@ class Scene:
     def reweigh(self, model: Array, clip_sigma: float) -> None:
         """Take the noise of photons from a model, and leave out what stands far off it.
 
-        Weights that follow the noise of the data favour what is too faint: they would cost the
-        source about an electron a spaxel.  What stands off are cosmics that cover the whole
-        width of a spectrum, which only the other spaxels tell from light.
+        A variance that follows the noise of the data is too small where it is faint by chance.
+        What stands off are cosmics that cover the whole width of a spectrum, which only the
+        other spaxels tell from light.
         """
         cube = self.cube
         good = np.isfinite(cube.variance) & (cube.variance < 1e29)
@@ -204,15 +253,15 @@ class Scene:
         # images are known to some per cent only where they are bright
         limit = clip_sigma * np.sqrt(better + (0.03 * model.T) ** 2)
         good &= np.abs(data - model.T) < limit
-        self.weight = np.divide(1, better, out=np.zeros_like(better), where=good).T
+        self.slices = replace(self.slices, variance=np.where(good, better, np.inf).T)
 
 
 def fit_metaslices(scene: Scene, slices: Slices, start: tuple[float, float]) -> list[MetasliceFit]:
     """Fit every metaslice by itself; those without a source to see are left out."""
     fits = []
     for k, wavelength in enumerate(slices.wavelength):
-        one = Slices(slices.wavelength[k : k + 1], slices.data[k : k + 1], slices.weight[k : k + 1])
-        if (one.weight > 0).mean() < 0.7:
+        one = slices.at(k)
+        if one.there.mean() < 0.7:
             continue
         root = np.sqrt(one.weight)
 
@@ -261,8 +310,9 @@ def guess_host(scene: Scene, slices: Slices, priors: Mapping[str, Prior]) -> dic
     tried = []
     for hx, hy in itertools.product(range(-6, 7, 2), repeat=2):
         values = guess | {"hx": float(hx), "hy": float(hy)}
-        solved = solve(slices, scene.design(values, slices.wavelength))
-        tried.append((solved.chi2, hx, hy, values))
+        model = solve(slices, scene.design(values, slices.wavelength)).model
+        chi2 = float((slices.weight * (slices.data - model) ** 2).sum())
+        tried.append((chi2, hx, hy, values))
     return min(tried)[-1]
 
 
@@ -270,7 +320,7 @@ def guess_host(scene: Scene, slices: Slices, priors: Mapping[str, Prior]) -> dic
 _LIMITS = {
     "delta": (0, 3), "theta": (-720, 720), "x": (-9, 9), "y": (-9, 9),
     "a0": (0.8, 8), "a1": (-6, 6), "a2": (-6, 6), "ell": (0.4, 2.5), "xy": (-0.5, 0.5),
-    "hx": (-9, 9), "hy": (-9, 9), "log_disc": (-1, 2.5), "stretch": (-1.6, 1.6),
+    "hx": (-9, 9), "hy": (-9, 9), "log_disc": (-0.3, 2.5), "stretch": (-1.6, 1.6),
     "shear": (-1.6, 1.6), "log_bulge": (-3, 0), "bulge": (0, 1),
 }  # fmt: skip
 

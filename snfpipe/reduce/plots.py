@@ -40,18 +40,18 @@ def _title(found: Extraction) -> str:
 
 def plot_fit(path: str, found: Extraction) -> None:
     """Plot data, model and residuals of some metaslices, and their radial profiles."""
-    cube, weight = found.scene.cube, found.slices.weight
-    data = binned(cube, weight, METASLICES)
-    model = binned(replace(cube, data=found.solved.model.T), weight, METASLICES)
+    cube = found.scene.cube
+    data = binned(found.slices, METASLICES)
+    model = binned(replace(found.slices, data=found.solved.model), METASLICES)
     chosen = range(0, data.wavelength.size, 2)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(1.5 * len(chosen), 7), layout="constrained")
         figure.suptitle(f"{_title(found)}: metaslices, 3-D fit")
         axes = figure.subplots(4, len(chosen), squeeze=False)
         for column, k in enumerate(chosen):
-            there = data.weight[k] > 0
+            there = data.there[k]
             image = np.where(there, data.data[k], np.nan)
-            rest = np.sqrt(data.weight[k]) * (image - model.data[k])
+            rest = data.pull_scale[k] * (image - model.data[k])
             low, high = np.nanpercentile(image, (2, 99.5))
             _image(axes[0, column], cube.lens, image, (low, high), "viridis")
             _image(axes[1, column], cube.lens, model.data[k], (low, high), "viridis")

@@ -131,6 +131,10 @@ class Compared:
         Sum of the spectrum over that of the truth, over the bins with light.
     pull_mean, pull_rms : float
         Of (spectrum - truth) / error in these bins.
+    signal_to_noise : float
+        Median of truth / error.
+    scatter : float
+        Of spectrum / truth.
     """
 
     target: str
@@ -140,6 +144,7 @@ class Compared:
     pull_mean: float
     pull_rms: float
     signal_to_noise: float
+    scatter: float
 
     def __str__(self) -> str:
         """Return a line for a person."""
@@ -164,6 +169,7 @@ def compare(path: Path, truth: Mapping[str, Any], bins: Mapping[str, float]) -> 
         float(pull.mean()),
         float(pull.std()),
         float(np.median((expected / error)[lit])),
+        float((spectrum.data[lit] / expected[lit]).std()),
     )
 
 

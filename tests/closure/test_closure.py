@@ -9,11 +9,12 @@ import pytest
 
 from snfpipe.reduce.cube_generation import Options, calibrate
 from snfpipe.reduce.formats import read_frame
-from snfpipe.simulate.exposure import expected_image
+from snfpipe.simulate import exposure
+from snfpipe.simulate.exposure import expected_image, night_truth
 from snfpipe.simulate.instrument import SETUPS, dichroic
 from snfpipe.simulate.presets import find_preset
 from tests.closure.conftest import Reduced, reduce_night
-from tests.closure.night import Work
+from tests.closure.night import Work, compare
 
 
 def test_frames_have_the_true_level_and_their_noise_the_true_size(tiny: Reduced) -> None:
@@ -121,5 +122,65 @@ def check_spectra(night: Reduced) -> None:
         turned = header["ES_PARAN"] - true["adr"]["theta_deg"]
         print(f"{name} {found}  angle {turned:+.2f} +- {header['ES_DT']:.2f} deg")
         assert abs(found.ratio - 1) < 0.01, name
+        # a bright star's errors are the flat's and the image's, some thousandths of its light
+        bright = found.signal_to_noise > 200
+        assert bright or 0.9 < found.pull_rms < 1.15, name
+        assert not bright or found.scatter < 0.01, name
+        assert abs(turned) < max(0.5, 3 * header["ES_DT"]), name
         assert night.stars[name]["flags"] == []
         assert header["ES_HOST"] == true["target"].startswith("SNF")
+
+
+def test_a_wrong_family_of_images_biases_standards_and_supernovae_alike(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposure, "host_of", lambda target: None)
+    preset = find_preset("tiny")
+    work = Work(preset, preset.nights[0], tmp_path_factory.mktemp("family"))
+    standard = "06_334_002_003_17_B"
+    lamps = ["06_334_002_001_07_B", "06_334_002_004_03_B"]
+    ratio: dict[tuple[str, str], float] = {}
+    bins = night_truth(preset, work.plan)["channels"]["B"]["bins"]
+    for target, exptime_s in (("GD71", 150.0), ("SNF20061129-003", 1200.0)):
+        # the same exposure twice: place, seeing and refraction are the same for both targets
+        frame = replace(work.frames[standard], target=target, exptime_s=exptime_s)
+        work.frames[standard] = frame
+        truth = work.simulate([standard, *lamps])
+        work.file_quality(truth)
+        work.cube_generation([standard])
+        for family in ("gaussian-moffat", "moffat"):
+            work.extract_star([standard], {"psf": family})
+            found = compare(work.path(standard, "spectrum"), truth[standard], bins)
+            ratio[target, family] = found.ratio
+            print(f"\n{family:16s} {found}", end="")
+    bias = {
+        target: ratio[target, "moffat"] / ratio[target, "gaussian-moffat"] - 1
+        for target, _family in ratio
+    }
+    left = bias["SNF20061129-003"] - bias["GD71"]
+    print(
+        f"\nbias of the family: standard {100 * bias['GD71']:.2f} %, "
+        f"supernova {100 * bias['SNF20061129-003']:.2f} %, left of it {100 * left:.2f} %"
+    )
+    assert min(bias.values()) > 0.02
+    assert abs(left) < 0.01
+    assert abs(ratio["SNF20061129-003", "gaussian-moffat"] - 1) < 0.01
+
+
+def test_no_galaxy_is_seen_where_there_is_none(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposure, "host_of", lambda target: None)
+    preset = find_preset("tiny")
+    work = Work(preset, preset.nights[0], tmp_path_factory.mktemp("hostless"))
+    name = "06_334_001_003_17_B"
+    truth = work.simulate([name, "06_334_001_001_07_B", "06_334_001_004_03_B"])
+    work.file_quality(truth)
+    work.cube_generation([name])
+    bins = night_truth(preset, work.plan)["channels"]["B"]["bins"]
+    for family in ("gaussian-moffat", "moffat"):
+        work.extract_star([name], {"psf": family})
+        found = compare(work.path(name, "spectrum"), truth[name], bins)
+        print(f"\n{family:16s} {found}")
+        assert found.spectrum.header["ES_HOST"] is False
+    assert work.path(name, "spectrum").exists()
