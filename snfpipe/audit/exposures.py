@@ -53,20 +53,22 @@ def follow_exposures(
         pair = MAIN_PRODUCT.get(step.plan)
         if pair is None or step.production not in counts:
             continue
-        made, stopped, excused = 0, Counter[str](), 0
+        made, missing, excused = 0, Counter[str](), Counter[str]()
         for (state, reason, failure), count in counts[step.production].items():
             if reason is None and failure is None and state in GOES_ON:
                 made += count
                 continue
-            known = match(patterns, REASON, step.plan, failure or reason or "")
-            excused += count if reason and not known else 0
             text = failure or reason
+            known = match(patterns, REASON, step.plan, text or "")
             why = known.group if known else gist(text) if text else f"the unit is '{state}'"
-            stopped[why] += count
+            (excused if reason and not known else missing)[why] += count
+        total = made + excused.total() + missing.total()
+        why = "; excused: ".join(part for part in (told(missing), told(excused)) if part)
+        if excused and not missing:
+            why = f"excused: {why}"
         rows.append(
-            (step.key, fclass.code(*pair), made + stopped.total(), made, excused,
-             stopped.total() - excused, told(stopped))
-        )  # fmt: skip
+            (step.key, fclass.code(*pair), total, made, excused.total(), missing.total(), why)
+        )
     yield Report(
         audit="job_attrition: exposures",
         title=f"{raw} raw science exposures (B and R, one a channel)",

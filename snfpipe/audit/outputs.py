@@ -22,7 +22,7 @@ from snfpipe.config import Project
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
-from snfpipe.states import IN_HAND, SETTLED, State
+from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
 
 AUDIT = "check_job_output"
 
@@ -91,7 +91,10 @@ def _counts(session: Session, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[
 def _missing(
     session: Session, jobs: dict[int, JobRef], chosen: sa.ColumnElement[bool]
 ) -> Iterator[Finding]:
-    """Yield the promised products that settled jobs have not left, and jobs not settled yet."""
+    """Yield the promised products that settled jobs have not left, and the jobs that say why.
+
+    A job that is not settled yet is one finding, and so is one that failed without a promise.
+    """
     query = (
         sa.select(Owed.job_id, Owed.name, Owed.failure)
         .join(Job, Job.id == Owed.job_id)
@@ -100,17 +103,23 @@ def _missing(
         .order_by(Job.name, Owed.id_process)
     )
     waiting: Counter[int] = Counter()
+    told = set()
     for job_id, name, failure in session.execute(query):
         job = jobs[job_id]
         if job.state not in SETTLED:
             waiting[job_id] += 1
         elif job.state is not State.WAIVED:
+            told.add(job_id)
             what = failure or job.reason or f"its job is '{job.state}' and left it out"
             yield Finding(AUDIT, Kind.MISSING, name, job.name, what, f"`jobErrors {job.name}`")
     for job_id, count in waiting.items():
         job = jobs[job_id]
         what = f"{count} products owed, the job is '{job.state}'"
         yield Finding(AUDIT, Kind.WAITING, job.name, job.task, what, "`doit` makes them")
+    for job in jobs.values():
+        if job.state in FAILURES and job.id not in told:
+            what = f"{job.state}: {job.reason}"
+            yield Finding(AUDIT, Kind.FAILED, job.task, job.name, what, f"`jobErrors {job.name}`")
 
 
 def _unexpected(

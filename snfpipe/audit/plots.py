@@ -22,12 +22,16 @@ _COLOURS = {
 }  # fmt: skip
 
 
+_BESIDE = 58  # characters
+
+
 def plot_attrition(reports: Sequence[Report], path: Path) -> None:
     """Draw the reports of :func:`~snfpipe.audit.attrition.job_attrition` as a PNG file."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     rows = [len(report.rows) for report in reports]
     figure = Figure(
@@ -42,8 +46,9 @@ def plot_attrition(reports: Sequence[Report], path: Path) -> None:
         else:
             _draw_chain(axis, report)
         axis.invert_yaxis()
+        axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axis.spines[["top", "right"]].set_visible(False)
-        axis.set_title(_plain(f"{report.audit}: {report.title}"), loc="left", fontsize=10)
+        axis.set_title(_plain(report.title), loc="left", fontsize=10)
     figure.savefig(path)
 
 
@@ -80,17 +85,21 @@ def _draw_chain(axis: Axes, report: Report) -> None:
     for n, row in enumerate(table):
         axis.text(on[n], n, f"{on[n]} ", ha="right", va="center", fontsize=8, color="white")
         if off[n]:
-            axis.text(start[n] + off[n], n, f"  {off[n]}: {_plain(str(row['why']))[:60]}",
+            axis.text(start[n] + off[n], n, f"  {off[n]}: {_plain(_cut(str(row['why'])))}",
                       va="center", fontsize=8, color="#8e2420")  # fmt: skip
-    axis.margins(x=0.45 if any(off) else 0.05)
-    axis.set_xlim(left=0)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False)
+    axis.set_xlim(0, 1.9 * max([*(a + b for a, b in zip(start, off, strict=True)), 1]))
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, ncols=3)
 
 
 def _ink(colour: str) -> str:
     """Return black or white, whichever can be read on a colour."""
     red, green, blue = (int(colour[n : n + 2], 16) for n in (1, 3, 5))
     return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 140 else "black"
+
+
+def _cut(text: str) -> str:
+    """Return what fits beside a bar."""
+    return text if len(text) <= _BESIDE else f"{text[: _BESIDE - 1]}…"
 
 
 def _plain(text: str) -> str:

@@ -110,6 +110,15 @@ def test_outputs_are_counted_by_class_with_what_is_missing_by_name(case):
     assert check_job_output(case.project, case.database, ["extract_star"]).clean
 
 
+def test_a_job_that_failed_before_it_promised_anything_is_a_finding(case):
+    case.driven.query("UPDATE process SET state = 'superseded' WHERE fclass = 3 AND "
+                      "night = '06_334'")  # fmt: skip
+    case.driven.doit("cube_generation:06_334", exit_code=1)
+    (finding,) = check_job_output(case.project, case.database, [CUBE_JOB]).findings
+    assert (finding.kind, finding.object) == (Kind.FAILED, "cube_generation:06_334")
+    assert "no arc in night 06_334" in finding.what
+
+
 def test_a_product_that_no_job_declared_is_unexpected(case):
     case.driven.query("DELETE FROM owed WHERE id_process = '633400100340220000203000'")
     (finding,) = check_job_output(case.project, case.database).findings
