@@ -398,12 +398,17 @@ class Lease(Base):
 
 
 class QueueLook(Base):
-    """The last look at an engine's queue, shared by whoever shows or judges jobs."""
+    """The last look at an engine's queue, shared by whoever shows or judges jobs.
+
+    ``states`` is engine id -> state, ``usage`` that of running jobs -> CPU time used, CPU time
+    allowed, start [s].
+    """
 
     __tablename__ = "queue_look"
     engine: Mapped[str] = mapped_column(String(80), primary_key=True)
     taken: Mapped[datetime]
     states: Mapped[dict[str, Any]]
+    usage: Mapped[dict[str, Any]]
 
 
 # --- what moved ----------------------------------------------------------------------------

@@ -72,10 +72,13 @@ class Engine(Protocol):
     grace_s : float
         For how long a submission may be missing from snapshot, accounting and ledger before it
         counts as lost; at least twice the delay of the accounting.
+    asks_scheduler : bool
+        Whether a snapshot is a call of a scheduler, so that one serves everybody.
     """
 
     name: str
     grace_s: float
+    asks_scheduler: bool
 
     def capacity(self) -> int:
         """Return how many submissions could start now, as far as the site's cap goes."""

@@ -135,6 +135,8 @@ class BatchEngine:
         See :class:`~snfpipe.engines.base.Engine`; also how long a task may be in error.
     """
 
+    asks_scheduler = True
+
     def __init__(self, scheduler: Scheduler, folder: Path, slots: int, grace_s: float) -> None:
         self.name = scheduler.name
         self.grace_s = grace_s

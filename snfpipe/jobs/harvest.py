@@ -34,6 +34,7 @@ from snfpipe.jobs.logs import last_line, tails
 from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.postmortem import judge, moment_of
 from snfpipe.jobs.products import Ended
+from snfpipe.jobs.queue_look import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, clear, register
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State
@@ -90,6 +91,7 @@ class Harvester:
         self._database = database
         self._engine = engine
         self._whose = of_project(project) if whose is None else whose
+        self._queue = SharedQueue(project.site, database, engine)
         self._sizes: dict[str, int] = {}
         self._gone_since: dict[str, float] = {}
 
@@ -129,11 +131,11 @@ class Harvester:
         self._sizes = {job.token: self._sizes.get(job.token, 0) for job in jobs}
         tokens = self._sizes.keys()
         self._gone_since = {key: it for key, it in self._gone_since.items() if key in tokens}
-        # in this order: what the database knew before must be in the snapshot while it runs
+        # in this order: what the database knew before must be in the look while it runs
         try:
-            snapshot = self._engine.snapshot()
-            self._engine.fill()
-            moved, over, silent = self._sort(jobs, snapshot)
+            look = self._queue.harvest()
+            known = [job for job in jobs if look.knows_of(job.engine_id, job.submitted_at)]
+            moved, over, silent = self._sort(known, look.states)
             over += self._give_up(silent)
             self._write(moved, over)
         except BaseException:

@@ -35,6 +35,7 @@ class InHand:
     token: str
     number: int
     engine_id: str | None
+    submitted_at: datetime | None
     accounting: EngineOutcome | None
 
     @property
@@ -71,7 +72,8 @@ def in_hand(
     query = (
         sa.select(
             Job.id, Job.production_id, Job.name, Job.unit, Production.version, Job.folder,
-            Job.state, Attempt.token, Attempt.number, Attempt.engine_id, Attempt.accounting,
+            Job.state, Attempt.token, Attempt.number, Attempt.engine_id, Attempt.submitted_at,
+            Attempt.accounting,
         )
         .join(Attempt, Attempt.token == Job.token)
         .join(Production, Production.id == Job.production_id)
@@ -83,10 +85,10 @@ def in_hand(
         InHand(
             ident, production, name, unit,
             jobs.setdefault(version, site.jobs.parent / version), folder,
-            State(state), token, number, engine_id, outcome_of(accounting),
+            State(state), token, number, engine_id, submitted, outcome_of(accounting),
         )
         for ident, production, name, unit, version, folder, state, token, number, engine_id,
-        accounting in session.execute(query)
+        submitted, accounting in session.execute(query)
     ]  # fmt: skip
 
 

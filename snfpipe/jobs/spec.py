@@ -153,6 +153,11 @@ class AttemptFolder:
         return self.path / "pid"
 
     @property
+    def usage(self) -> Path:
+        """CPU time used and allowed, and start of the running job [s], as its wrapper says."""
+        return self.path / "usage"
+
+    @property
     def taken(self) -> Path:
         """Created once: by the script that takes the unit, or by whoever gives the attempt up."""
         return self.path / "taken"

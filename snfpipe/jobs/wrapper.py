@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ SUPERSEDED = 75
 _FIRST_LOOK_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 _KILL_AFTER_S = 3.0
+_TELL_EVERY_S = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR2)
 _WATCHED = (signal.SIGCHLD, *_ENDING)
 
@@ -86,7 +88,7 @@ def run(folder: AttemptFolder) -> int:
     folder.pid.write_text(processes.identity(os.getpid()), encoding="ascii")
     started = time.time()
     watch = Watch(_start(folder, spec), spec.limits, processes.Tree(), time.monotonic())
-    _watch(watch)
+    _watch(watch, folder.usage, started)
     _end_all(watch)
     if watch.status == SUPERSEDED:
         ledger.append(folder.ledger, "superseded", host=socket.gethostname(), pid=os.getpid())
@@ -112,19 +114,30 @@ def _start(folder: AttemptFolder, spec: JobSpec) -> int:
     )
 
 
-def _watch(watch: Watch) -> None:
-    """Return when the script has ended, or must."""
+def _watch(watch: Watch, usage: Path, started: float) -> None:
+    """Return when the script has ended, or must; keep `usage` up to date."""
+    told = float("-inf")
     while True:
         watch.reap()
         if watch.over:
             return
         watch.look()
+        if time.monotonic() - told > _TELL_EVERY_S:
+            told = time.monotonic()
+            _tell(watch, usage, started)
         if watch.limit:
             return
         age_s = time.monotonic() - watch.began
         _pause(watch, min(_LONGEST_PAUSE_S, max(_FIRST_LOOK_S, age_s / 20)))
         if watch.stopped_by:
             return
+
+
+def _tell(watch: Watch, usage: Path, started: float) -> None:
+    """Say how much CPU time was used and may be; a disk that is full is no reason to end."""
+    text = f"{watch.tree.cpu_s:.1f} {watch.limits['cpu_s']} {started:.1f}\n"
+    with suppress(OSError):
+        usage.write_text(text, encoding="ascii")
 
 
 def _pause(watch: Watch, pause_s: float) -> None:

@@ -390,6 +390,7 @@ def upgrade() -> None:
         sa.Column("engine", sa.String(length=80), nullable=False),
         sa.Column("taken", sa.DateTime(), nullable=False),
         sa.Column("states", sa.JSON(), nullable=False),
+        sa.Column("usage", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("engine", name=op.f("pk_queue_look")),
     )
     for statement in stamps.statements(op.get_bind().dialect.name):

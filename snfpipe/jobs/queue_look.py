@@ -1,0 +1,177 @@
+"""One look at an engine's queue for everybody: kept in the database, taken anew by one at a time.
+
+Whoever finds the last look too old takes the next one for all, under a lease; the others wait for
+it.  So a scheduler answers once a cycle, however many watch.  An engine that asks no scheduler (the
+local one looks at files of its machine) is asked whenever somebody harvests; what people are shown
+is shared there, too.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from snfpipe.config import Site
+from snfpipe.db import lease, store
+from snfpipe.db.models import QueueLook
+from snfpipe.db.session import Database
+from snfpipe.engines.base import Engine, EngineState
+from snfpipe.jobs.in_hand import InHand, in_hand, of_engine
+
+_LEASE_S = 90.0  # longer than a scheduler's answer may take
+_PAUSE_S = 0.1
+#: How far clocks of hosts that share a database may be apart.
+SKEW = timedelta(seconds=2)
+
+
+class Usage(NamedTuple):
+    """What the wrapper of a running job says: CPU time used and allowed, epoch of its start [s]."""
+
+    cpu_s: float
+    cpu_limit_s: float
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an engine had at a moment: engine id -> state, and of some that run -> usage.
+
+    ``skew`` is how far ``taken`` may be off the clocks of others.
+    """
+
+    taken: datetime
+    states: Mapping[str, EngineState]
+    usage: Mapping[str, Usage]
+    skew: timedelta = SKEW
+
+    def knows_of(self, engine_id: str | None, submitted_at: datetime | None) -> bool:
+        """Tell whether a job would be in this look if the engine still had it."""
+        if engine_id in self.states or submitted_at is None:
+            return True
+        return submitted_at + self.skew < self.taken
+
+
+class SharedQueue:
+    """The queue of an engine, as all who share a database see it.
+
+    Parameters
+    ----------
+    site : Site
+        The engine's.
+    database : Database
+        Where looks are kept.
+    engine : Engine
+        Who is asked.
+    """
+
+    def __init__(self, site: Site, database: Database, engine: Engine) -> None:
+        self._site = site
+        self._database = database
+        self._engine = engine
+        self._lease = f"look {engine.name}"
+        self._me = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
+
+    def harvest(self) -> Look:
+        """Return a look for whoever settles jobs; where it is a new one, the cap is filled up.
+
+        It is younger than half a cycle, so that one who harvests every cycle takes a look in
+        each, and those who only watch never have to.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine or the database does not answer.
+        """
+        if self._engine.asks_scheduler:
+            return self._shared(self._site.poll_s / 2, fill=True)
+        moment = store.utc_now()
+        look = Look(moment, self._engine.snapshot(), {}, timedelta(0))
+        self._engine.fill()
+        return look
+
+    def watch(self) -> Look:
+        """Return a look for whoever shows jobs: at most one and a half cycles old.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine or the database does not answer.
+        """
+        return self._shared(max(1.0, self._site.poll_s * 1.5), fill=False)
+
+    def _shared(self, age_s: float, *, fill: bool) -> Look:
+        """Return the last look if it is not older than `age_s`, or take one, or wait for one."""
+        while True:
+            with self._database.read() as session:
+                look = self._kept(session, age_s)
+            if look is None and self._database.transact(self._take_lease):
+                look = self._renew(age_s, fill=fill)
+            if look is not None:
+                return look
+            time.sleep(_PAUSE_S)
+
+    def _take_lease(self, session: Session) -> bool:
+        return lease.take(session, self._lease, self._me, _LEASE_S)
+
+    def _renew(self, age_s: float, *, fill: bool) -> Look:
+        """Take a look and keep it, unless somebody has just done so; give the lease back."""
+        new: Look | None = None
+        try:
+            with self._database.read() as session:
+                look = self._kept(session, age_s)
+            if look is not None:
+                return look
+            new = self._take()
+            if fill:
+                self._engine.fill()
+            return new
+        finally:
+            self._database.transact(lambda session: self._keep(session, new))
+
+    def _take(self) -> Look:
+        """Ask the engine, and the wrappers of running jobs by the files they leave."""
+        moment = store.utc_now()
+        states = self._engine.snapshot()
+        with self._database.read() as session:
+            jobs = in_hand(session, self._site, of_engine(self._engine))
+        running = (job for job in jobs if states.get(job.engine_id or "") is EngineState.RUNNING)
+        return Look(moment, states, _usage(running))
+
+    def _keep(self, session: Session, look: Look | None) -> None:
+        """Keep a look for the others, and let them take the next."""
+        if look is not None:
+            row = {
+                "engine": self._engine.name,
+                "taken": look.taken,
+                "states": {ident: str(state) for ident, state in look.states.items()},
+                "usage": look.usage,
+            }
+            store.upsert(session, QueueLook, [row], ["taken", "states", "usage"])
+        lease.release(session, self._lease, self._me)
+
+    def _kept(self, session: Session, age_s: float) -> Look | None:
+        """Return the last look if it is not older than `age_s`."""
+        row = session.get(QueueLook, self._engine.name)
+        if row is None or store.utc_now() - row.taken > timedelta(seconds=age_s):
+            return None
+        states = {ident: EngineState(state) for ident, state in row.states.items()}
+        return Look(row.taken, states, {ident: Usage(*it) for ident, it in row.usage.items()})
+
+
+def _usage(jobs: Iterable[InHand]) -> dict[str, Usage]:
+    """Return engine id -> usage, for jobs whose wrapper has said it."""
+    found = {}
+    for job in jobs:
+        with suppress(OSError, ValueError, TypeError):
+            words = job.attempt.usage.read_text(encoding="ascii").split()
+            found[job.engine_id or ""] = Usage(*map(float, words))
+    return found
