@@ -82,9 +82,9 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     )
     with database.read() as session:
         jobs = [
-            _job(look, *row)
-            for row in session.execute(query).tuples()
-            if not patterns or any(fnmatchcase(row[0], pattern) for pattern in patterns)
+            _job(look, name, state, engine_id, host, submitted)
+            for name, state, engine_id, host, submitted in session.execute(query)
+            if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
         ]
     order = {str(state): place for place, state in enumerate(_ORDER)}
     jobs.sort(key=lambda job: order.get(job.state, len(order)))

@@ -1,0 +1,186 @@
+"""One look at the queue for everybody: who shows jobs and who settles them share it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import jsonschema
+import pytest
+
+from snfpipe.cli.qstat2 import qstat2
+from snfpipe.db import lease
+from snfpipe.db.models import QueueLook
+from snfpipe.engines.base import EngineState
+from snfpipe.errors import ServiceUnavailable
+from snfpipe.jobs.queue_look import SharedQueue
+from tests.batch.conftest import LIST, call, make_project
+from tests.batch.farm import to_farm
+from tests.e2e.project import SOURCE
+from tests.jobs.conftest import Bench, unit_plan
+
+pytest_plugins = ["tests.jobs.conftest"]
+
+
+class Asked:
+    """An engine that counts how often it is asked; its look takes some time."""
+
+    asks_scheduler = True
+
+    def __init__(self, bench: Bench, poll_s: float = 40.0) -> None:
+        self.bench = bench
+        self.engine = bench.engine
+        self.name, self.grace_s = "local", 0.0
+        self.snapshots = self.fills = 0
+        self.broken = False
+        object.__setattr__(bench.project.site, "poll_s", poll_s)
+
+    def snapshot(self) -> dict[str, EngineState]:
+        self.snapshots += 1
+        time.sleep(0.2)
+        if self.broken:
+            raise ServiceUnavailable("qmaster does not answer")
+        return dict(self.engine.snapshot())
+
+    def fill(self) -> None:
+        self.fills += 1
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.engine, name)
+
+    def queue(self) -> SharedQueue:
+        return SharedQueue(self.bench.project.site, self.bench.database, self)
+
+
+def at_once(*work: object) -> None:
+    threads = [threading.Thread(target=it) for it in work]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_ten_who_watch_and_one_who_harvests_ask_once(bench):
+    asked = Asked(bench)
+    at_once(*(asked.queue().watch for _n in range(10)), asked.queue().harvest)
+    assert asked.snapshots == 1
+    at_once(*(asked.queue().watch for _n in range(10)))
+    assert asked.snapshots == 1
+    age(bench, 30)
+    asked.queue().watch()
+    assert asked.snapshots == 1, "who watches leaves it to who harvests"
+    filled = asked.fills
+    asked.queue().harvest()
+    assert (asked.snapshots, asked.fills) == (2, filled + 1)
+    age(bench, 90)
+    at_once(*(asked.queue().watch for _n in range(10)))
+    assert asked.snapshots == 3
+
+
+def age(bench: Bench, seconds: float) -> None:
+    """Make the last look older."""
+    with bench.database.write() as session:
+        row = session.get(QueueLook, "local")
+        row.taken -= timedelta(seconds=seconds)
+
+
+def test_who_dies_while_looking_holds_nobody_up_for_long(bench, monkeypatch):
+    asked = Asked(bench)
+    bench.database.transact(lambda session: lease.take(session, "look local", "a dead one", 0.5))
+    began = time.monotonic()
+    asked.queue().watch()
+    assert 0.3 < time.monotonic() - began < 5
+    asked.broken = True
+    age(bench, 90)
+    for _again in range(2):  # a failure gives the lease back
+        with pytest.raises(ServiceUnavailable):
+            asked.queue().watch()
+
+
+def test_a_job_younger_than_the_look_is_not_taken_for_gone(bench):
+    """With a stale look, a job that runs would be judged by the absence of its id."""
+    asked = Asked(bench, poll_s=60)
+    asked.queue().harvest()  # an empty queue, good for half a minute
+    bench = bench.told(sleep_s=1.5)
+    planned = bench.claim([unit_plan("06_001")])
+    submitter = bench.submitter()
+    submitter.add(planned.claimed)
+    submitter.send()
+    harvester = bench.harvester()
+    harvester._queue = asked.queue()
+    for _look in range(3):
+        assert harvester.look() == []
+        assert bench.job("06_001").state == "queued"
+        time.sleep(0.1)
+    assert asked.snapshots == 1
+    age(bench, 120)
+    while not (settled := harvester.look()):
+        time.sleep(0.2)
+        age(bench, 120)
+    assert [str(it.state) for it in settled] == ["done"]
+
+
+def test_qstat2_shows_state_time_and_cpu_of_every_job_in_hand(project):
+    project.write_behaviour(sleep_s=3)
+    call(project, "-p", "SAMPLE", "-m", "z", "-s", LIST)
+    call(project, "-p", "OTHER", "-m", "c", LIST)
+    deadline = time.monotonic() + 30
+    while "0:0" not in (shown := call(project, command=qstat2).out):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    head, *rows = shown.split("---")[0].splitlines()
+    assert head.split() == ["Jobname", "State", "Time", "CPU", "(used/limit)"]
+    states = Counter(row.split()[1] for row in rows)
+    assert set(states) <= {"running", "ended"} and sum(states.values()) == 2
+    for row in rows:
+        assert re.fullmatch(r"SNF-0203-SAMPLEz-0633[46] +(ended|"
+                            r"running( +0:00:\d\d  0:00:\d\d/0:10:00)?)", row), row  # fmt: skip
+    feet = shown.split("---\n")[1].splitlines()
+    assert feet[0] == f"{states['running']} running"
+    assert feet[1] == "0 queued"
+    told = json.loads(call(project, "--json", "*-06334", command=qstat2).out)
+    assert [job["name"] for job in told["jobs"]] == ["SNF-0203-SAMPLEz-06334"]
+    schema = json.loads((SOURCE / "docs" / "schemas" / "qstat2.json").read_text())
+    jsonschema.validate(told, schema)
+    project.doit("file_quality")
+    assert call(project, command=qstat2).out.endswith("---\n0 running\n0 queued\n")
+
+
+@pytest.mark.services
+def test_a_schedulers_calls_do_not_grow_with_those_who_watch(tmp_path, grid_engine, postgresql):
+    poll_s, cycles = 2.0, 5
+    project = make_project(tmp_path / "project", postgresql.new_database())
+    calls = to_farm(project, grid_engine, poll_s)
+    project.write_behaviour(sleep_s=5)
+    project.run("batch_jobs", "-s", "-p", "SAMPLE", "-m", "z", LIST)
+    asked: dict[int, int] = {}
+    for watchers in (1, 10):
+        words = ["qstat2", "--watch", "--every", "0.5"]
+        logs = [project.root / f"watcher-{watchers}-{n}.log" for n in range(watchers)]
+        watching = []
+        for path in logs:
+            with path.open("w") as log:
+                watching.append(
+                    subprocess.Popen(words, cwd=project.root, env=project.environment, stdout=log,
+                                     stderr=log)
+                )  # fmt: skip
+        while not all("running\n" in path.read_text() for path in logs):
+            time.sleep(0.1)
+        began = time.time()
+        time.sleep(poll_s * cycles)
+        asked[watchers] = sum(moment > began for moment in calls.times("qstat"))
+        for watcher in watching:
+            watcher.send_signal(signal.SIGINT)
+            assert watcher.wait(60) in (0, 130)
+        assert not any("Traceback" in path.read_text() for path in logs)
+    print(f"qstat was called in {cycles} cycles by 1 and 10 who watch: {asked}")
+    assert 1 <= asked[1] <= cycles
+    assert 1 <= asked[10] <= cycles
+    project.doit("file_quality")
+    assert {state for (state,) in project.query("SELECT state FROM job")} == {"done"}
