@@ -101,7 +101,9 @@ def env(kinds: tuple[str, ...], folder: Path | None) -> None:
 
 @engine.command()
 @_FOLDER
-@click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/engines.md).")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/engine_status.json)."
+)
 def status(folder: Path | None, as_json: bool) -> None:
     """Say which services run.
 

@@ -14,10 +14,9 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from snfpipe.engines.arrays import (
     Array,
@@ -31,79 +30,13 @@ from snfpipe.engines.arrays import (
     token_of,
 )  # fmt: skip
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
-from snfpipe.errors import ServiceUnavailable
+from snfpipe.engines.scheduler import Rejection, Scheduler
+from snfpipe.errors import Refused, ServiceUnavailable
 
 _LEASE_S = 120.0  # how long to wait for others that submit
 _FRESH_S = 1.0  # how long a look at the queue serves
 _RECENT_S = 86_400.0  # how long ago a submission may have been made whose id was never stored
 _KEPT_S = 60 * 86_400.0  # how long an array's files are kept
-
-
-@dataclass(frozen=True, slots=True)
-class QueueEntry:
-    """A task in the queue, as the scheduler tells of it."""
-
-    job: int
-    task: int
-    name: str
-    state: EngineState
-
-
-class Rejection(Exception):
-    """The scheduler will not have an array; its words."""
-
-
-class Scheduler(Protocol):
-    """What differs: the commands of one scheduler, and what they print."""
-
-    name: str
-    variable: str
-
-    def largest_array(self) -> int:
-        """Return how many tasks an array may have."""
-        ...
-
-    def facts(self) -> dict[str, Any]:
-        """Return what :meth:`ended` will need to know of the moment of submission."""
-        ...
-
-    def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
-        """Submit an array; return its job number.
-
-        Raises
-        ------
-        Rejection
-            The scheduler answers that it will not have it.
-        ServiceUnavailable
-            It does not answer.
-        """
-        ...
-
-    def queue(self) -> list[QueueEntry]:
-        """Return all tasks in the queue, by one call."""
-        ...
-
-    def trouble(self, job: int, task: int) -> str:
-        """Return why a task is in error."""
-        ...
-
-    def hold(self, job: int, tasks: Collection[int]) -> None:
-        """Hold pending tasks of an array."""
-        ...
-
-    def release(self, job: int, tasks: Collection[int]) -> None:
-        """Release held tasks of an array."""
-        ...
-
-    def cancel(self, job: int, tasks: Collection[int]) -> None:
-        """End tasks of an array."""
-        ...
-
-    def ended(
-        self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
-    ) -> dict[TaskId, EngineOutcome]:
-        """Return what accounting has of tasks; `facts` is array token -> :meth:`facts`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +185,15 @@ class BatchEngine:
         """Release waiting tasks, oldest array first; call it under the lease."""
         room = self._slots - len(look.open)
         chosen = sorted(look.waiting, key=lambda it: (it.token, it.task))[: max(0, room)]
+        if not chosen:
+            return
         for job, tasks in _by_job(chosen).items():
-            self._scheduler.release(job, [it.task for it in tasks])
+            with suppress(Refused):  # somebody else's: their driver releases them
+                self._scheduler.release(job, [it.task for it in tasks])
+        still = set(self._look().waiting)
         for token, tasks in _by_token(chosen).items():
             folder = self._folder(token)
-            folder.waiting = folder.waiting - {it.task for it in tasks}
+            folder.waiting = folder.waiting - {it.task for it in tasks if it not in still}
         self._forget()
 
     def _withdraw(self, look: Look) -> None:
@@ -268,7 +205,8 @@ class BatchEngine:
             if now - since >= self.grace_s:
                 reason = self._scheduler.trouble(task.job, task.task)
                 self._folder(task.token).fail([task.task], f"it could not be started: {reason}")
-                self._scheduler.cancel(task.job, [task.task])
+                with suppress(Refused):
+                    self._scheduler.cancel(task.job, [task.task])
 
     # --- submitting -------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ from xml.etree import ElementTree
 
 from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
-from snfpipe.engines.batch import QueueEntry, Rejection
-from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import Ends
 from snfpipe.engines.growing import GrowingFile, Mark, mark_end
+from snfpipe.engines.scheduler import QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
 
@@ -44,6 +44,7 @@ _NOT_STARTED = {
 }  # fmt: skip
 _SIGNALLED = {17, 37, 100}
 # "Unable to run job" is also how qsub tells that nobody answered
+_DENIED = re.compile(r"privileges|must be (manager|operator|owner)|denied: (?!job .*not exist)")
 _NO_ANSWER = re.compile(r"qmaster|commlib|gdi|timeout|communication", re.IGNORECASE)
 
 
@@ -138,8 +139,10 @@ class GridEngine:
         parts = [f"{job}.{part}" for part in ranges(tasks)]
         for start in range(0, len(parts), _WORDS_A_CALL):
             answer = self._commands.call(program, *parts[start : start + _WORDS_A_CALL])
-            if answer.status != 0 and _no_answer(answer):
-                raise unavailable(program, answer)
+            if answer.status != 0:
+                check_denied(program, answer, _DENIED)
+                if _no_answer(answer):
+                    raise unavailable(program, answer)
 
 
 class Accounting:

@@ -15,10 +15,10 @@ from typing import Any
 
 from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
-from snfpipe.engines.batch import QueueEntry, Rejection
-from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import Ends
 from snfpipe.engines.growing import GrowingFile, Mark, mark_end
+from snfpipe.engines.scheduler import QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
 
@@ -52,6 +52,7 @@ _KILLED_BY = {"CANCELLED": 15, "OUT_OF_MEMORY": 9, "TIMEOUT": 15}
 _COULD_NOT_START = 53  # as exit signal: slurmstepd could not set the job up
 
 _REFUSED = re.compile(r"Batch job submission failed|unrecognized option|invalid option")
+_DENIED = re.compile(r"permission denied|not permitted", re.IGNORECASE)
 _NO_ANSWER = re.compile(
     r"unable to contact|timed out|connection (refused|reset)|temporarily|try again|transport|"
     r"munge|authentication|zero bytes|slurmdbd|connect failure",
@@ -165,8 +166,10 @@ class Slurm:
         for start in range(0, len(parts), _WORDS_A_CALL):
             which = f"{job}_[{','.join(parts[start : start + _WORDS_A_CALL])}]"
             answer = self._commands.call(*filter(None, (program, verb, which)))
-            if answer.status != 0 and _NO_ANSWER.search(answer.err):
-                raise unavailable(program, answer)
+            if answer.status != 0:
+                check_denied(program, answer, _DENIED)
+                if _NO_ANSWER.search(answer.err):
+                    raise unavailable(program, answer)
 
 
 @dataclass(frozen=True, slots=True)

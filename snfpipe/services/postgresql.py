@@ -59,7 +59,6 @@ class PostgreSQL:
         """Start the server, making the cluster first where it is new."""
         data = self.folder / "data"
         if not (self.folder / "made").exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._check_folder()
             shutil.rmtree(data, ignore_errors=True)
             self._run("initdb", "-D", str(data), "-A", "trust", "-U", "snf", "-E", "UTF8")
@@ -102,12 +101,13 @@ class PostgreSQL:
         return subprocess.run(words, check=False).returncode == 0
 
     def _check_folder(self) -> None:
-        """Refuse a folder that a socket cannot have, or that the server's user cannot reach."""
+        """Make the folder; refuse one that is no place for a socket, or closed to the server."""
         if len(str(self.folder)) > _SOCKET:
             raise Refused(
                 f"the path {self.folder} is too long for a socket",
                 hint="name a shorter one: snf engine up --folder /tmp/engines postgresql",
             )
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self._user is None:
             return
         shutil.chown(self.folder, self._user, self._user)

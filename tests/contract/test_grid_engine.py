@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from snfpipe.config import Resources
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import ServiceUnavailable
@@ -135,9 +136,13 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
             bench.project.site, engine="grid_engine", slots=360, grace_s=8.0,
             settings={"environment": cell.environment},
         )  # fmt: skip
-        project = replace(bench.project, site=site)
+        step = replace(bench.step, resources=Resources(cpu_s=600, memory_mb=2000, wall_s=1200))
+        project = replace(bench.project, site=site, steps=(step,))
         bench = replace(bench, project=project, engine=make_engine(site)).told(sleep_s=2)
-        bench.run([unit_plan(night_of(1800 + n)) for n in range(count)])
+        submitter = bench.submitter()
+        plans = [unit_plan(night_of(1800 + n), [1], auxiliary=False) for n in range(count)]
+        submitter.add(bench.claim(plans).claimed)
+        bench.settle(submitter, timeout_s=1800)
         states = dict(bench.rows("SELECT state, count(*) FROM job GROUP BY state"))
         assert set(states) <= {"done", "lost"}
         assert sum(states.values()) == count

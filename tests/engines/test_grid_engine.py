@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from snfpipe.engines.arrays import TaskId, group
 from snfpipe.engines.base import EngineOutcome, EngineState
-from snfpipe.engines.batch import Rejection
 from snfpipe.engines.commands import Answer
 from snfpipe.engines.grid_engine import (
     Accounting,
@@ -20,6 +19,7 @@ from snfpipe.engines.grid_engine import (
     submitted,
 )
 from snfpipe.engines.growing import Mark
+from snfpipe.engines.scheduler import Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable
 from tests.engines.test_arrays import make_submission

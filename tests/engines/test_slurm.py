@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from snfpipe.engines.arrays import TaskId, group
 from snfpipe.engines.base import EngineState
-from snfpipe.engines.batch import Rejection
 from snfpipe.engines.commands import Answer
+from snfpipe.engines.scheduler import Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.slurm import (
     parse_configuration,
