@@ -180,16 +180,11 @@ def test_a_job_outlives_a_killed_submitter_and_is_adopted(place):
     assert "survived" in folder.out.read_text()
 
 
-def wrapper_of(folder):
-    """Return the process id of an attempt's wrapper."""
-    return int(folder.pid.read_text().partition(":")[0])
-
-
 def test_nobody_hears_of_a_job_whose_tree_was_killed(place):
-    folder = make_attempt(place.root, "sleep 60")
+    folder = make_attempt(place.root, f"touch {place.root}/in; exec sleep 60")
     engine = place.make()
     [engine_id] = engine.submit([submission(folder)]).values()
-    place.wait_until(lambda: record(folder, "program") is not None)
+    place.wait_until((place.root / "in").exists)
     tree = [folder.pid.read_text(), *processes.descendants(folder.pid.read_text())]
     for process in tree:
         processes.send(process, signal.SIGKILL)
