@@ -306,7 +306,7 @@ class Job(Base):
     folder: Mapped[str] = mapped_column(String(200))
     state: Mapped[str] = mapped_column(String(16), index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
-    token: Mapped[str | None] = mapped_column(String(32))
+    token: Mapped[str | None] = mapped_column(String(32), index=True)
     attempts: Mapped[int] = mapped_column(default=0)
     inputs_digest: Mapped[str | None] = mapped_column(_Sha256)
     manifest: Mapped[str | None] = mapped_column(Text)

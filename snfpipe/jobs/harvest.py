@@ -141,8 +141,17 @@ class Harvester:
         except BaseException:
             self._sizes.clear()  # what was seen now was not noted: see it again
             raise
-        killpoint("harvest:after-note")
+        if over:
+            killpoint("harvest:after-note")
         return over
+
+    def preview(self, lost_since: datetime | None = None) -> list[tuple[InHand, Ended]]:
+        """Return the jobs that the next :meth:`look` would settle, and how; change nothing."""
+        with self._database.read() as session:
+            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
+        jobs = [job for job in jobs if job.state is not State.CLAIMED]
+        _moved, over, _silent = self._sort(jobs, self._engine.snapshot() if jobs else {})
+        return [(it.job, ended) for it in over if (ended := self._judge(it)) is not None]
 
     def judge(self, over: Iterable[Over]) -> list[Ended]:
         """Say what became of jobs that are over; those whose script still runs are left out."""

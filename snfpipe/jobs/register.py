@@ -26,6 +26,7 @@ from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, Refused
 from snfpipe.jobs import products
+from snfpipe.jobs.in_hand import of_project
 from snfpipe.jobs.manifest import (
     Settled,
     manifest_path,
@@ -110,7 +111,11 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
 
 
 def restore_manifests(
-    project: Project, database: Database, names: Collection[str] | None = None
+    project: Project,
+    database: Database,
+    names: Collection[str] | None = None,
+    *,
+    everything: bool = False,
 ) -> list[str]:
     """Rewrite manifests that a kill left missing, from the database.
 
@@ -122,6 +127,8 @@ def restore_manifests(
         What they say.
     names : collection of str, optional
         Jobs to look at; all of the configured productions by default.
+    everything : bool
+        Look at the jobs of all productions.
 
     Returns
     -------
@@ -130,16 +137,16 @@ def restore_manifests(
     """
     with database.read() as session:
         query = (
-            sa.select(Job.id, Job.name, Job.folder)
+            sa.select(Job.id, Job.name, Job.folder, Production.version)
             .join(Production, Production.id == Job.production_id)
             .where(
-                Production.name.in_([step.production for step in project.steps]),
+                sa.true() if everything else of_project(project),
                 Job.manifest.is_not(None),
             )
         )
         paths = {
-            ident: manifest_path(project.site.jobs / folder, name)
-            for ident, name, folder in session.execute(query)
+            ident: manifest_path(project.site.jobs.parent / version / folder, name)
+            for ident, name, folder, version in session.execute(query)
             if names is None or name in names
         }
         missing = [ident for ident, path in paths.items() if names or not path.exists()]

@@ -18,6 +18,7 @@ from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver
+from snfpipe.jobs.in_hand import Whose, of_project
 from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.killpoint import killpoint
@@ -35,12 +36,17 @@ class Submitter:
         Where claims stand.
     engine : Engine
         Who runs them.
+    whose : condition, optional
+        Whose orphaned claims are taken over; those of the configured productions by default.
     """
 
-    def __init__(self, project: Project, database: Database, engine: Engine) -> None:
+    def __init__(
+        self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
+    ) -> None:
         self._project = project
         self._database = database
         self._engine = engine
+        self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
 
     @property
@@ -95,11 +101,11 @@ class Submitter:
         me = driver.identity()
         moment = store.utc_now()
         query = (
-            sa.select(Attempt)
+            sa.select(Attempt.token, Attempt.environment, Attempt.claimed_at, Attempt.spec)
             .join(Job, Job.token == Attempt.token)
             .join(Production, Production.id == Job.production_id)
             .where(
-                Production.name.in_([step.production for step in self._project.steps]),
+                self._whose,
                 Job.state == State.CLAIMED.value,
                 Attempt.engine_id.is_(None),
             )
@@ -107,12 +113,14 @@ class Submitter:
             .with_for_update(of=Attempt)
         )
         specs = []
-        for attempt in session.scalars(query):
-            claimer = attempt.environment.get("claimed_by", {})
-            age = moment - attempt.claimed_at
+        ours = []
+        for token, environment, claimed_at, text in session.execute(query):
+            claimer = environment.get("claimed_by", {})
+            age = moment - claimed_at
             if claimer != me and driver.has_let_go(claimer, age, self._project.site.grace_s):
-                attempt.environment = {"claimed_by": me}
-                specs.append(JobSpec.from_json(attempt.spec))
+                specs.append(JobSpec.from_json(text))
+                ours.append({"token": token, "environment": {"claimed_by": me}})
+        store.update_rows(session, Attempt, ours, ["token"])
         return specs
 
     def _acknowledge(self, known: dict[str, str] | dict[str, None]) -> None:
@@ -120,19 +128,19 @@ class Submitter:
         if not known:
             return
         moment = store.utc_now()
+        attempts = [
+            {"token": token, "engine_id": engine_id, "engine": self._engine.name,
+             "submitted_at": moment}
+            for token, engine_id in sorted(known.items())
+        ]  # fmt: skip
+        jobs = [
+            {"token": token, "state": State.QUEUED.value, "updated": moment}
+            for token in sorted(known)
+        ]
 
         def work(session: Session) -> None:
-            for token, engine_id in sorted(known.items()):
-                session.execute(
-                    sa.update(Attempt)
-                    .where(Attempt.token == token)
-                    .values(engine_id=engine_id, engine=self._engine.name, submitted_at=moment)
-                )
-                session.execute(
-                    sa.update(Job)
-                    .where(Job.token == token, Job.state == State.CLAIMED.value)
-                    .values(state=State.QUEUED.value, updated=moment)
-                )
+            store.update_rows(session, Attempt, attempts, ["token"])
+            store.update_rows(session, Job, jobs, ["token"], Job.state == State.CLAIMED.value)
 
         self._database.transact(work)
         self.forget(known)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from snfpipe.db import lease
 from snfpipe.db.models import Job, Production
 from snfpipe.db.session import open_database
 from snfpipe.db.store import chunks
@@ -24,6 +25,7 @@ from snfpipe.engines import make_engine
 from snfpipe.errors import ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled, write_manifest
+from snfpipe.jobs.osiris import lease_name
 from snfpipe.jobs.planning import claim
 from snfpipe.jobs.submit import Submitter
 from snfpipe.plans import PLANS
@@ -62,6 +64,7 @@ class Conductor:
         self._project = project = driver.project
         self._database = open_database(project.site.database_url, project.root)
         engine = make_engine(project.site)
+        self._osiris = lease_name(engine.name)
         self._submitter = Submitter(project, self._database, engine)
         self._harvester = Harvester(project, self._database, engine)
         self._tasks = {(u.step.production, u.unit): task for task, u in driver.graph.items()}
@@ -69,8 +72,10 @@ class Conductor:
         self._events: dict[str, threading.Event] = {}
         self._ready: dict[str, None] = {}
         self._in_hand: dict[str, None] = {}
+        self._settled_elsewhere: set[str] = set()
         self._pause_s = _FIRST_PAUSE_S
         self._adopted_at = 0.0
+        self._recovered = False
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
         self._thread.start()
@@ -96,7 +101,6 @@ class Conductor:
         """Serve until closed, or until something makes it impossible."""
         away_since: float | None = None
         try:
-            self._attempt_recovery()
             while self._collect():
                 try:
                     self._cycle()
@@ -119,9 +123,16 @@ class Conductor:
             self._database.close()
 
     def _attempt_recovery(self) -> None:
-        """Finish what a killed driver left half-done."""
-        for settled in self._harvester.recover():
-            self._note_settled(settled)
+        """Finish what a killed driver left half-done; Osiris does so by itself."""
+        if not self._osiris_serves():
+            for settled in self._harvester.recover():
+                self._note_settled(settled)
+        self._recovered = True
+
+    def _osiris_serves(self) -> bool:
+        """Tell whether an Osiris looks after the jobs of this site's engine."""
+        with self._database.read() as session:
+            return lease.holder_of(session, self._osiris) is not None
 
     def _collect(self) -> bool:
         """Wait for requests, or for the next look; return False when closed."""
@@ -141,6 +152,8 @@ class Conductor:
 
     def _cycle(self) -> None:
         """Look after what is in hand, then take up what is ready."""
+        if not self._recovered:
+            self._attempt_recovery()
         before = (len(self._in_hand), len(self._ready))
         if self._in_hand:
             self._look_after()
@@ -157,8 +170,9 @@ class Conductor:
         if time.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
             self._adopted_at = time.monotonic()
             self._submitter.adopt()
-        for settled in self._harvester.look():
-            self._note_settled(settled)
+        if not self._osiris_serves():
+            for settled in self._harvester.look():
+                self._note_settled(settled)
         with self._database.read() as session:
             rows = self._rows(session, self._in_hand)
         for task in [*self._in_hand]:
@@ -166,6 +180,7 @@ class Conductor:
             if row is None or row[0].state not in _IN_HAND:
                 del self._in_hand[task]
                 self._ready[task] = None
+                self._settled_elsewhere.add(task)
 
     # --- taking up --------------------------------------------------------------------------
 
@@ -192,9 +207,18 @@ class Conductor:
                 elif standing.act is Act.ADOPT:
                     self._hold(unit.task)
                 else:
+                    path = self._project.root / unit.manifest
                     if manifest is not None and not there:
-                        write_manifest(self._project.root / unit.manifest, manifest)
-                    self._settled(unit.task, standing, attempted=False)
+                        write_manifest(path, manifest)
+                    if row is not None and unit.task in self._settled_elsewhere:
+                        self._note_settled(
+                            Settled(
+                                row.name, step.production, unit.unit, path, State(row.state),
+                                row.reason, manifest or "",
+                            )
+                        )  # fmt: skip
+                    else:
+                        self._settled(unit.task, standing, attempted=False)
             self._claim(to_run, plans)
 
     def _claim(self, units: list[Unit], plans: dict[str, UnitPlan]) -> None:
@@ -272,6 +296,7 @@ class Conductor:
         """Tell the driver of a unit, and wake who waits for it."""
         self._ready.pop(task, None)
         self._in_hand.pop(task, None)
+        self._settled_elsewhere.discard(task)
         self._driver.note(task, standing, attempted=attempted)
         done = self._events.get(task)
         if done is not None:

@@ -108,6 +108,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("production_id", "unit", name=op.f("uq_job_production_id_unit")),
     )
     op.create_index(op.f("ix_job_state"), "job", ["state"], unique=False)
+    op.create_index(op.f("ix_job_token"), "job", ["token"], unique=False)
     op.create_table(
         "production_base",
         sa.Column(

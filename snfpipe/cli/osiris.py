@@ -1,0 +1,305 @@
+"""``osiris``, ``anubis`` and ``update_sge_job``: the post-mortem of jobs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snfpipe.cli.main import console
+from snfpipe.cli.render import print_json, print_table
+from snfpipe.config import load_project
+from snfpipe.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from snfpipe.config import Project
+    from snfpipe.jobs.osiris import Event, Osiris
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that Osiris and Anubis share."""
+    for option in (
+        click.option("--in-batch", "job_limit_s", type=float, hidden=True),
+        click.option("--submit", is_flag=True, help="Submit it to the daemon queue, and end."),
+        click.option("--for", "limit_s", type=click.FloatRange(1), metavar="SECONDS",
+                     help="Hand over after so long; with --submit, the job's time limit (7 days)."),
+        click.option("--heartbeat", "heartbeat_s", type=click.FloatRange(1), default=60.0,
+                     metavar="SECONDS", show_default=True,
+                     help="For how long Osiris may be silent before Anubis takes over."),
+        click.option("--since", metavar="TIME",
+                     help="Look again at jobs given up as lost since TIME (2026-11-20, "
+                          "2026-11-20T12:00 UTC, or epoch seconds); a week ago by default."),
+        click.option("--json", "as_json", is_flag=True, help="A JSON object a line an event."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command()
+@_options
+@click.option("--once", is_flag=True, help="Settle what is over now, and end.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be settled now.")
+def osiris(once: bool, dry_run: bool, **given: Any) -> int:
+    """Settle jobs that ended, of all productions of the database, until stopped.
+
+    Outcome, logs and products of every job of the site's engine are taken care of as long as this
+    runs; doit then leaves that to it. Only one serves at a time; `anubis` waits for the next turn.
+    SIGTERM or Ctrl-C: hands over after what is being written.
+
+    \b
+    Example:
+      osiris -n
+      osiris --since 2026-11-20 >> osiris.log
+      osiris --submit
+    """
+    project = load_project()
+    if given["submit"]:
+        return _submit(project, given, dry_run)
+    with _osiris(project, given) as one:
+        if dry_run:
+            return _preview(one, given["as_json"])
+        one.begin()
+        if once:
+            one.once()
+        else:
+            one.serve()
+    return 0
+
+
+@click.command()
+@_options
+def anubis(**given: Any) -> int:
+    """Wait until no Osiris serves, then be Osiris.
+
+    Started on a second machine, or as a job, it takes over when the heartbeat of Osiris stops or
+    when Osiris hands over. With no Osiris at all it begins at once: what systemd should start.
+
+    \b
+    Example:
+      anubis
+      anubis --submit
+    """
+    project = load_project()
+    if given["submit"]:
+        return _submit(project, given, dry_run=False, only_anubis=True)
+    with _osiris(project, given) as one:
+        if one.wait():
+            if given["job_limit_s"]:
+                _become_osiris(project, given, one.say)
+            one.serve()
+        elif given["job_limit_s"]:
+            _next_anubis(project, given, one.say)
+    return 0
+
+
+@click.command()
+@click.argument("out", metavar="FILE.out", type=click.Path(path_type=Path))
+@click.argument("err", metavar="FILE.err", type=click.Path(path_type=Path))
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would become of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
+    """Settle one job by hand, known by its output and its errors.
+
+    Does at once what Osiris would do for this job, without waiting for the grace; a job that still
+    runs is left alone. Ends with 1 where the job failed.
+
+    \b
+    Example:
+      update_sge_job -n SNF-0203-SAMPLEc-06334.out SNF-0203-SAMPLEc-06334.err
+    """
+    from snfpipe.db.session import open_database
+    from snfpipe.engines import make_engine
+    from snfpipe.jobs.by_hand import settle_by_hand
+    from snfpipe.states import FAILURES
+
+    project = load_project()
+    database = open_database(project.site.database_url, project.root)
+    try:
+        engine = make_engine(project.site)
+        verdict = settle_by_hand(project, database, engine, out, err, dry_run=dry_run)
+    finally:
+        database.close()
+    new, reason = verdict.outcome.state, verdict.outcome.reason
+    if as_json:
+        print_json({"job": verdict.job, "unit": verdict.unit, "old": verdict.old, "new": new,
+                    "reason": reason, "dry_run": dry_run})  # fmt: skip
+    else:
+        header = ("job", "is", "would be", "reason") if dry_run else ("job", "was", "is", "reason")
+        print_table(header, [(verdict.job, verdict.old, new, reason)])
+    return int(new in FAILURES)
+
+
+# --- the daemon ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
+    """Give the daemon, which hears signals."""
+    from snfpipe.db.session import open_database
+    from snfpipe.engines import make_engine
+    from snfpipe.jobs.osiris import Osiris
+
+    database = open_database(project.site.database_url, project.root)
+    limit_s = given["limit_s"]
+    if given["job_limit_s"]:
+        from snfpipe.jobs.osiris_batch import time_to_serve
+
+        limit_s = time_to_serve(given["job_limit_s"])
+    try:
+        one = Osiris(
+            project, database, make_engine(project.site), _say(given["as_json"]),
+            heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=_moment(given["since"]),
+        )  # fmt: skip
+        for number in _STOPPING:
+            signal.signal(number, lambda _number, _frame: one.stop())
+        yield one
+    finally:
+        database.close()
+
+
+def _say(as_json: bool) -> Callable[[Event], None]:
+    """Return what prints events, a line each."""
+
+    def as_text(event: Event) -> None:
+        told = ": ".join(filter(None, (event.state or event.text, event.reason)))
+        what = " ".join(filter(None, (event.kind, event.job, told)))
+        _print(f"{_written(event.time)} {what}")
+
+    def as_object(event: Event) -> None:
+        import json
+
+        _print(json.dumps(asdict(event) | {"time": _written(event.time)}))
+
+    return as_object if as_json else as_text
+
+
+def _print(line: str) -> None:
+    """Print a line at once; control characters of foreign text are shown, not sent."""
+    sys.stdout.write((line if line.isprintable() else ascii(line)[1:-1]) + "\n")
+    sys.stdout.flush()
+
+
+def _written(moment: datetime) -> str:
+    """Return a naive UTC moment as it is printed."""
+    return f"{moment.isoformat(timespec='seconds')}Z"
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment that --since names, as the database keeps times."""
+    if text is None:
+        return None
+    try:
+        if text.isdigit():
+            moment = datetime.fromtimestamp(int(text), UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"--since {shown(text)} is no time",
+            hint="write 2026-11-20, 2026-11-20T12:00, or epoch seconds",
+        ) from error
+
+
+def _preview(one: Osiris, as_json: bool) -> int:
+    """Print what would be settled now."""
+    found = [
+        {"job": job.name, "unit": job.unit, "old": str(job.state), "new": str(ended.outcome.state),
+         "reason": ended.outcome.reason}
+        for job, ended in one.preview()
+    ]  # fmt: skip
+    if as_json:
+        print_json(found)
+    elif found:
+        print_table(("job", "is", "would be", "reason"),
+                    [(it["job"], it["old"], it["new"], it["reason"]) for it in found])  # fmt: skip
+    else:
+        click.echo("no job in hand has ended: nothing to settle")
+    return 0
+
+
+# --- as batch jobs -------------------------------------------------------------------------
+
+
+def _submit(
+    project: Project, given: dict[str, Any], dry_run: bool, only_anubis: bool = False
+) -> int:
+    """Submit the daemons to the daemon queue."""
+    from snfpipe.jobs import osiris_batch
+
+    names = [osiris_batch.ANUBIS] if only_anubis else [osiris_batch.OSIRIS, osiris_batch.ANUBIS]
+    limit_s = given["limit_s"] or osiris_batch.LIMIT_S
+    ids = {
+        name: "" if dry_run else osiris_batch.submit(project, name, _words(given), limit_s)
+        for name in names
+    }
+    if given["as_json"]:
+        print_json([{"name": name, "id": ident, "limit_s": limit_s} for name, ident in ids.items()])
+    else:
+        print_table(("job", "id", "limit [s]"),
+                    [(name, ident or "(not submitted)", limit_s) for name, ident in ids.items()]
+                    )  # fmt: skip
+    return 0
+
+
+def _words(given: dict[str, Any]) -> list[str]:
+    """Return the options that the job's command is to have, and those of the next one."""
+    words = ["--heartbeat", f"{given['heartbeat_s']:g}"]
+    if given["since"]:
+        words += ["--since", given["since"]]
+    if given["as_json"]:
+        words.append("--json")
+    return words
+
+
+def _become_osiris(project: Project, given: dict[str, Any], say: Callable[[Event], None]) -> None:
+    """Take the name of Osiris, and queue the next Anubis."""
+    from snfpipe.jobs.osiris import Event
+    from snfpipe.jobs.osiris_batch import take_the_name
+
+    if trouble := take_the_name(project):
+        say(Event("keeps its name", trouble))
+    _next_anubis(project, given, say)
+
+
+def _next_anubis(project: Project, given: dict[str, Any], say: Callable[[Event], None]) -> None:
+    """Queue the next Anubis; without one, Osiris still serves to the end of its time."""
+    from snfpipe.errors import SnfError
+    from snfpipe.jobs.osiris import Event
+    from snfpipe.jobs.osiris_batch import ANUBIS, submit
+
+    try:
+        ident = submit(project, ANUBIS, _words(given), given["job_limit_s"])
+        say(Event("queued Anubis", f"job {ident}"))
+    except SnfError as error:
+        say(Event("no Anubis", str(error)))
+
+
+def osiris_main() -> None:
+    """Be ``osiris``."""
+    console(lambda: osiris, "osiris")
+
+
+def anubis_main() -> None:
+    """Be ``anubis``."""
+    console(lambda: anubis, "anubis")
+
+
+def update_sge_job_main() -> None:
+    """Be ``update_sge_job``."""
+    console(lambda: update_sge_job, "update_sge_job")
+
+
+if __name__ == "__main__":
+    console(lambda: click.Group(commands={"osiris": osiris, "anubis": anubis}), "osiris")

@@ -1,0 +1,102 @@
+"""Single jobs of a batch site under their real names, such as Osiris: submit, rename.
+
+They are no attempts: nobody looks after them, and whoever knows their name may delete them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from snfpipe.config import Site
+from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines.settings import Settings
+from snfpipe.errors import Refused
+
+#: Variable that tells a job its own id.
+JOB_ID = {"grid_engine": "JOB_ID", "slurm": "SLURM_JOB_ID"}
+#: Seconds before its time limit at which Slurm sends SIGTERM.
+_WARNED_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One script; ``log`` takes all that it prints, and is appended to."""
+
+    name: str
+    script: Path
+    log: Path
+    queue: str = ""
+    wall_s: float | None = None
+
+
+class SingleJobs:
+    """The single jobs of a site.
+
+    Parameters
+    ----------
+    site : Site
+        Where they run.
+
+    Raises
+    ------
+    Refused
+        The site's engine has no queue.
+    """
+
+    def __init__(self, site: Site) -> None:
+        if site.engine not in JOB_ID:
+            raise Refused(
+                f"site {site.name} runs jobs on this machine and has no batch queue",
+                hint="run it in the foreground, or by systemd",
+            )
+        self._engine = site.engine
+        self._settings = Settings.of(site.settings)
+        self._commands = Commands(self._settings.environment, self._settings.timeout_s)
+
+    def submit(self, job: Single) -> str:
+        """Submit a script; return its job id.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The scheduler does not answer, or will not have it; its words are quoted.
+        """
+        build = qsub if self._engine == "grid_engine" else sbatch
+        words = build(job, self._settings)
+        answer = self._commands.call(*words)
+        ident = answer.out.split("\n")[-1].split(";")[0].strip()
+        if answer.status != 0 or not ident.isdigit():
+            raise unavailable(words[0], answer)
+        return ident
+
+    def rename(self, ident: str, name: str) -> Answer:
+        """Give a job, running or not, another name."""
+        if self._engine == "grid_engine":
+            return self._commands.call("qalter", "-N", name, ident)
+        return self._commands.call("scontrol", "update", f"JobId={ident}", f"JobName={name}")
+
+
+def qsub(job: Single, settings: Settings) -> list[str]:
+    """Return Grid Engine's call; a job that is deleted or runs out of time gets a signal first."""
+    return [
+        "qsub", "-terse", "-N", job.name, "-r", "n", "-notify", "-S", "/bin/bash",
+        "-wd", str(job.script.parent), "-j", "y", "-o", str(job.log),
+        *(["-q", job.queue] if job.queue else []),
+        *(["-l", f"h_rt={math.ceil(job.wall_s)}"] if job.wall_s else []),
+        *settings.options,
+        str(job.script),
+    ]  # fmt: skip
+
+
+def sbatch(job: Single, settings: Settings) -> list[str]:
+    """Return Slurm's call."""
+    return [
+        "sbatch", "--parsable", f"--job-name={job.name}", "--no-requeue", "--open-mode=append",
+        f"--chdir={job.script.parent}", f"--output={job.log}", f"--signal=B:TERM@{_WARNED_S}",
+        *([f"--partition={job.queue}"] if job.queue else []),
+        *([f"--time={math.ceil(job.wall_s / 60)}"] if job.wall_s else []),
+        *settings.options,
+        str(job.script),
+    ]  # fmt: skip
