@@ -105,12 +105,12 @@ class Database:
             options["isolation_level"] = "REPEATABLE READ"  # one state, however many queries
         try:
             connection = self.engine.connect().execution_options(**options)
-        except sa.exc.OperationalError as error:
+        except sa.exc.DBAPIError as error:
             raise self._unavailable(error) from error
         try:
             with connection, Session(connection, expire_on_commit=False) as session:
                 yield session
-        except (sa.exc.OperationalError, sa.exc.InternalError) as error:
+        except sa.exc.DBAPIError as error:
             if _passing(error):
                 raise self._unavailable(error) from error
             raise
@@ -255,10 +255,8 @@ def _make_engine(url: URL, pool_size: int) -> Engine:
     return engine
 
 
-def _passing(error: Exception) -> bool:
+def _passing(error: sa.exc.DBAPIError) -> bool:
     """Tell a trouble that may pass (locked, deadlock, connection lost) from a lasting one."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
     if error.connection_invalidated:
         return True
     code = getattr(error.orig, "pgcode", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.engines.base import Engine, EngineOutcome
 from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.states import IN_HAND, State
+
+_DEFAULTS = {field.name: field.default for field in fields(EngineOutcome)}
 
 #: Which jobs somebody looks after: a condition on Production, Job and Attempt.
 Whose = sa.ColumnElement[bool]
@@ -80,15 +82,16 @@ def in_hand(
         .where(whose, wanted)
         .order_by(Job.id)
     )  # fmt: skip
-    jobs: dict[str, Path] = {}
+    rows = session.execute(query).all()
+    jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
+    state_of = {state.value: state for state in State}
     return [
         InHand(
-            ident, production, name, unit,
-            jobs.setdefault(version, site.jobs.parent / version), folder,
-            State(state), token, number, engine_id, submitted, outcome_of(accounting),
+            ident, production, name, unit, jobs[version], folder, state_of[state], token, number,
+            engine_id, submitted, outcome_of(accounting),
         )
         for ident, production, name, unit, version, folder, state, token, number, engine_id,
-        submitted, accounting in session.execute(query)
+        submitted, accounting in rows
     ]  # fmt: skip
 
 
@@ -98,5 +101,6 @@ def outcome_of(stored: Mapping[str, Any] | None) -> EngineOutcome | None:
 
 
 def stored(outcome: EngineOutcome) -> dict[str, Any]:
-    """Return an engine's word as it is stored with an attempt."""
-    return asdict(outcome)
+    """Return an engine's word as it is stored with an attempt: what it says, and no more."""
+    said = {name: getattr(outcome, name) for name in _DEFAULTS}
+    return {name: value for name, value in said.items() if value != _DEFAULTS[name]}
