@@ -195,6 +195,17 @@ def edit_row_back(case: Case) -> None:
     case.driven.query("UPDATE file SET checksum = :sum WHERE name = :name", sum=checksum, name=CUBE)
 
 
+def delete_parent(case: Case) -> None:
+    """Delete the cubes of a night, and keep the spectra made from them."""
+    words = ("-d", "-j", "SAMPLEc-06334", "--keep-descendants", "--yes")
+    case.driven.run("manage_jobs", *words)
+
+
+def restore_parent(case: Case) -> None:
+    """Bring the cubes back."""
+    case.driven.run("manage_jobs", "--restore", "-j", "SAMPLEc-06334")
+
+
 #: Trouble, as its row is called -> what it is.
 TROUBLES: dict[str, Trouble] = {
     "a job killed": Trouble(run_and_kill(whole_session=False), retry),
@@ -208,6 +219,7 @@ TROUBLES: dict[str, Trouble] = {
     "a bit flipped": spoil(flip),
     "a file added": Trouble(add_file, lambda case: strange_file(case).unlink()),
     "a row edited": Trouble(edit_row, edit_row_back),
+    "a parent deleted": Trouble(delete_parent, restore_parent),
 }
 
 #: Those that need no job to run.

@@ -65,7 +65,8 @@ def produced(tmp_path_factory: pytest.TempPathFactory) -> e2e.Project:
 
 
 @pytest.fixture
-def driven(produced: e2e.Project, tmp_path: Path) -> e2e.Project:
-    """A copy of the produced nights."""
+def driven(produced: e2e.Project, tmp_path: Path) -> Iterator[e2e.Project]:
+    """A copy of the produced nights; its programs do as the original's are told."""
     shutil.copytree(produced.root, tmp_path / "project", symlinks=True)
-    return e2e.Project(tmp_path / "project")
+    yield e2e.Project(tmp_path / "project")
+    produced.write_behaviour()
