@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from snfpipe.errors import Refused, shown
@@ -162,23 +163,20 @@ def put_away(
     paths = list(paths)
     _check_inside(archive, paths)
     lost = []
-    folders: set[Path] = set()
+    folders = _make_folders(aside, paths)
     for path in paths:
-        source, target = archive / path, aside / path
-        if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(target.parent)
-        if not target.exists():
+        source, target = f"{archive}/{path}", f"{aside}/{path}"
+        if not os.path.lexists(target):
             try:
-                source.rename(target)
+                os.rename(source, target)
             except FileNotFoundError:
                 lost.append(path)
         elif _same(source, target):  # it was on its way back
-            source.unlink()
+            os.unlink(source)
         killpoint("archive:put-away")
         if watch:
             watch()
-    sync([*folders, *existing({(archive / path).parent for path in paths})])
+    sync([*folders, *existing({archive / folder for folder in _folders(paths)})])
     return lost
 
 
@@ -200,34 +198,45 @@ def bring_back(
     paths = list(paths)
     _check_inside(archive, paths)
     lost = []
-    folders: set[Path] = set()
+    folders = _make_folders(archive, paths)
     for path in paths:
-        source, target = aside / path, archive / path
-        if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(target.parent)
+        source, target = f"{aside}/{path}", f"{archive}/{path}"
         try:
             os.link(source, target)
         except FileNotFoundError:
-            if not target.exists():
+            if not os.path.lexists(target):
                 lost.append(path)
         except FileExistsError:
             if not _same(source, target):
                 raise Refused(
                     f"another file stands at {target}", hint="`snf audit` tells whose it is"
                 ) from None
-        source.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(source)
         killpoint("archive:bring-back")
         if watch:
             watch()
-    sync([*folders, *existing({(aside / path).parent for path in paths})])
+    sync([*folders, *existing({aside / folder for folder in _folders(paths)})])
     return lost
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """Return the folders of files."""
+    return {os.path.dirname(path) for path in paths}
+
+
+def _make_folders(root: Path, paths: Iterable[str]) -> list[Path]:
+    """Make the folders of files below `root`."""
+    folders = [root / folder for folder in _folders(paths)]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def _check_inside(archive: Path, paths: Iterable[str]) -> None:
     """Refuse paths that lead out of the archive, by their words or by symbolic links."""
     root = archive.resolve()
-    for folder in {os.path.dirname(check_path(path)) for path in paths}:
+    for folder in _folders(check_path(path) for path in paths):
         if (archive / folder).resolve() != root / folder:
             raise Refused(
                 f"{archive / folder} leads out of the archive",
@@ -303,9 +312,9 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(one: str | Path, other: str | Path) -> bool:
     """Tell whether both names are of one file."""
     try:
-        return os.path.samestat(one.lstat(), other.lstat())
+        return os.path.samestat(os.lstat(one), os.lstat(other))
     except FileNotFoundError:
         return False
