@@ -21,9 +21,8 @@ from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 
 INCOMING = ".incoming"
-ORPHANS = ".orphans"
 TRASH = ".trash"  # what jobs that were deleted had, by deletion
-QUARANTINE = ".quarantine"  # what is no good, or nobody's
+QUARANTINE = ".quarantine"  # what is no good, or nobody's, or was in the way: no audit looks there
 _BLOCK = 1 << 20
 
 
@@ -111,7 +110,7 @@ def set_aside(archive: Path, token: str, path: str) -> None:
     """Move what lies at `path`, where no row knows of it, out of an attempt's way; it is kept."""
     target = archive / path
     if target.exists() and not _same(incoming(archive, token) / target.name, target):
-        aside = archive / ORPHANS / token
+        aside = archive / QUARANTINE / token
         aside.mkdir(parents=True, exist_ok=True)
         os.replace(target, aside / target.name)
 

@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "osiris": ("snfpipe.cli.osiris:osiris", "Settle jobs that ended, until stopped."),
     "anubis": ("snfpipe.cli.osiris:anubis", "Wait for Osiris to stop, then take its place."),
     "update_sge_job": ("snfpipe.cli.osiris:update_sge_job", "Settle one job by hand."),
+    "srb_cleanup": (
+        "snfpipe.cli.srb_cleanup:srb_cleanup",
+        "The archive against the database; repairs.",
+    ),
     "version": ("snfpipe.cli.version:version", "List or switch the code version."),
     "engine": ("snfpipe.cli.engine:engine", "Start and end private schedulers and databases."),
     "db": ("snfpipe.cli.db:db", "Create the database, or bring its schema up to date."),

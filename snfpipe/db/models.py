@@ -39,6 +39,8 @@ _RowId = BigInteger().with_variant(Integer, "sqlite")
 _Night = String(6)
 _IdProcess = String(25)
 _Sha256 = String(64)
+# Ordered by its bytes, as files on disk are walked: SQLite does so by itself.
+_Path = String(200).with_variant(String(200, collation="C"), "postgresql")
 
 
 class Base(DeclarativeBase):
@@ -247,7 +249,7 @@ class File(Base):
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
     name: Mapped[str] = mapped_column(String(80), index=True)
     area: Mapped[str] = mapped_column(String(8))
-    path: Mapped[str] = mapped_column(String(200))
+    path: Mapped[str] = mapped_column(_Path)
     size: Mapped[int] = mapped_column(BigInteger)
     checksum: Mapped[str] = mapped_column(_Sha256)
     mtime_ns: Mapped[int | None] = mapped_column(BigInteger)

@@ -18,6 +18,7 @@ COMMANDS = {
     "job_attrition": ("job_attrition",),
     "jobErrors": ("jobErrors",),
     "job_env_check": ("job_env_check",),
+    "srb_cleanup": ("srb_cleanup",),
 }
 
 
@@ -40,6 +41,7 @@ def run_audits(
     from snfpipe.audit.errors import error_groups
     from snfpipe.audit.outputs import check_job_output
     from snfpipe.audit.products import audit_products
+    from snfpipe.audit.reconcile import audit_reconcile
     from snfpipe.tasks.freshness import check
     from snfpipe.tasks.status import unit_states
 
@@ -48,6 +50,7 @@ def run_audits(
     yield from job_attrition(project, database, unit_states(check(project)))
     yield error_groups(project, database)
     yield job_env_check(project, database)
+    yield audit_reconcile(project, database, verify=verify)
 
 
 def audit_tasks(project: Project, found: list[str]) -> Iterator[dict[str, Any]]:

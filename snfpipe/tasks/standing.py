@@ -62,10 +62,11 @@ def judge(row: JobRow | None, digest: str | None, manifest_there: bool) -> Stand
     if state not in _SETTLED:
         return Standing(Act.RUN, state, row.reason or "it is to be tried")
     if state != State.WAIVED and row.inputs_digest != digest:
+        lost = row.inputs_digest is None and row.reason  # a repair took it away, and said why
         if state == State.VALIDATED:
             why = "its inputs, options or programs are not those it was made from"
-            return Standing(Act.NOTHING, VALIDATED_OUTDATED, why)
-        return Standing(Act.RUN, OUTDATED, "its inputs, options or programs changed")
+            return Standing(Act.NOTHING, VALIDATED_OUTDATED, lost or why)
+        return Standing(Act.RUN, OUTDATED, lost or "its inputs, options or programs changed")
     if not manifest_there:
         return Standing(Act.REWRITE, state, row.reason)
     return Standing(Act.NOTHING, state, row.reason)

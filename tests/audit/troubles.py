@@ -21,6 +21,7 @@ from snfpipe.audit.environment import job_env_check
 from snfpipe.audit.errors import error_groups
 from snfpipe.audit.findings import Finding, Report
 from snfpipe.audit.outputs import check_job_output
+from snfpipe.audit.reconcile import Options, reconcile
 from snfpipe.config import load_project
 from tests.audit.conftest import Case
 from tests.e2e import survey
@@ -47,7 +48,17 @@ AUDITS: dict[str, Callable[[Case], list[Finding]]] = {
     ),
     "jobErrors": lambda case: _reports(error_groups(case.project, case.database)),
     "job_env_check": lambda case: _reports(job_env_check(case.project, case.database)),
+    "srb_cleanup": lambda case: _reconciled(case),
+    "srb_cleanup --verify": lambda case: _reconciled(case, verify=True),
 }
+
+
+def _reconciled(case: Case, **options: bool) -> list[Finding]:
+    """Look twice, as long after the trouble as it takes."""
+    for _scan in range(2):
+        chosen = Options(min_age_s=0, **options)
+        found = reconcile(case.project, case.database, options=chosen)
+    return _reports(found.report)
 
 
 class Trouble(NamedTuple):

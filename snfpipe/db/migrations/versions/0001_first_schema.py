@@ -311,7 +311,11 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("area", sa.String(length=8), nullable=False),
-        sa.Column("path", sa.String(length=200), nullable=False),
+        sa.Column(
+            "path",
+            sa.String(length=200).with_variant(sa.String(200, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("checksum", sa.String(length=64), nullable=False),
         sa.Column("mtime_ns", sa.BigInteger(), nullable=True),
