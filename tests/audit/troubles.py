@@ -137,9 +137,10 @@ def second_start(case: Case) -> None:
     """A second attempt of a unit, and a second start record in the ledger of the first."""
     statement = (
         "INSERT INTO attempt (token, job_id, number, engine, claimed_at, started_at, ended_at,"
-        " host, limit_hit, outcome, reason, environment, spec) SELECT 'feedfeedfeedfeed', job_id,"
-        " 2, engine, claimed_at, started_at, ended_at, host, limit_hit, 'failed', '', environment,"
-        " spec FROM attempt WHERE job_id = (SELECT min(id) FROM job)"
+        " host, limit_hit, outcome, reason, out_tail, err_tail, environment, spec)"
+        " SELECT 'feedfeedfeedfeed', job_id, 2, engine, claimed_at, started_at, ended_at, host,"
+        " limit_hit, 'failed', '', '', '', environment, spec FROM attempt"
+        " WHERE job_id = (SELECT min(id) FROM job)"
     )
     case.driven.query(statement)
     case.driven.query("UPDATE job SET attempts = 2 WHERE id = (SELECT min(id) FROM job)")
