@@ -231,8 +231,10 @@ def main() -> int:
     try:
         cell.up()
         cluster.up()
-        farm = make_farm(folder, cluster.url("snfpipe"), cell, nights=ENDING_JOBS + 1, slots=SLOTS,
-                         poll_s=5.0)  # fmt: skip
+        farm = make_farm(
+            folder, cluster.url("snfpipe"), cell.environment,
+            nights=ENDING_JOBS + 1, slots=SLOTS, poll_s=5.0,
+        )  # fmt: skip
         accounting = cell.common / "accounting"
         farm.claim([unit_plan(night_of(1800))])  # for a spec of the usual size
         ours, reference = matched(farm, accounting)
