@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class Kind(StrEnum):
@@ -71,6 +74,12 @@ class Report:
         """``clean``, or how many findings of which kind."""
         return verdict(self.findings)
 
+    def frame(self) -> DataFrame:
+        """Return the table, to be filtered, grouped, or written as CSV."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.rows), columns=list(self.columns))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as docs/audit.md describes them."""
         return {
@@ -103,3 +112,11 @@ def distinct(reports: Iterable[Report]) -> list[Finding]:
             if first is finding or first.audit == finding.audit:
                 kept.append(finding)
     return kept
+
+
+def findings_frame(findings: Iterable[Finding]) -> DataFrame:
+    """Return findings as a table, a column a field."""
+    from pandas import DataFrame
+
+    columns = [field.name for field in fields(Finding)]
+    return DataFrame([asdict(finding) for finding in findings], columns=columns)

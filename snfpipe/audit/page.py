@@ -5,15 +5,13 @@ Whatever comes from outside (names, reasons, lines of logs) is escaped.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
 from html import escape
 from pathlib import Path
 
-from snfpipe.audit.findings import Finding, Report, distinct, verdict
+from snfpipe.audit.findings import Finding, Report, distinct, findings_frame, verdict
 from snfpipe.audit.plots import plot_attrition, plot_products
 
 _SHOWN = 500  # findings on the page; the file beside it holds them all
@@ -54,10 +52,7 @@ def write_page(folder: Path, title: str, reports: Sequence[Report]) -> Path:
         plot_products(products[0], folder / "products.png")
         plots["products"] = "products.png"
     found = distinct(reports)
-    with (folder / "findings.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(astuple(finding) for finding in found)
+    findings_frame(found).to_csv(folder / "findings.csv", index=False)
     text = json.dumps([report.to_json() for report in reports], indent=1, default=str)
     (folder / "audit.json").write_text(text + "\n", encoding="utf-8")
     page = folder / "index.html"

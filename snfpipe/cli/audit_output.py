@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from snfpipe.audit.findings import Finding, Report, distinct, verdict
+from snfpipe.audit.findings import Finding, Report, distinct, findings_frame, verdict
 from snfpipe.cli.render import print_json, print_table
 
 if TYPE_CHECKING:
@@ -71,16 +69,12 @@ def print_reports(
 
 def _print_csv(reports: Sequence[Report], only_findings: bool) -> None:
     """Print one table of all findings, or the tables, with an empty line between them."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    if only_findings:
-        writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(astuple(finding) for finding in distinct(reports))
-        return
-    for number, report in enumerate(reports):
-        if number:
-            sys.stdout.write("\n")
-        writer.writerow(report.columns)
-        writer.writerows(report.rows)
+    frames = (
+        [findings_frame(distinct(reports))]
+        if only_findings
+        else [report.frame() for report in reports]
+    )
+    sys.stdout.write("\n".join(frame.to_csv(index=False) for frame in frames))
 
 
 def _print_text(reports: Sequence[Report], only_findings: bool) -> None:
