@@ -137,14 +137,23 @@ def _write_aside(path: Path, text: str) -> None:
     aside.replace(path)
 
 
+#: Variables that change what a program does; recorded whether or not the version sets them.
+_TELLING = ("LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "TMPDIR")
+
+
 def _seen(spec: JobSpec) -> dict[str, Any]:
-    """Return where the job runs: host, script process, and the variables that were given to it."""
+    """Return where the job runs: host, script process, and the variables that may be told.
+
+    These are the ones that its version gave to it and an allow-list, never all there are.
+    """
     return {
         "host": socket.gethostname(),
         "user": getpass.getuser(),
         "process": processes.identity(os.getppid()),
         "system": f"{platform.system()} {platform.release()}",
-        "variables": {name: os.environ.get(name) for name in sorted(spec.environment)},
+        "variables": {
+            name: os.environ.get(name) for name in sorted({*spec.environment, *_TELLING})
+        },
     }
 
 

@@ -264,7 +264,9 @@ def _environment(last: Mapping[str, Record]) -> dict[str, Any]:
     if "starting" not in last:
         return {}
     seen = {name: last["starting"].get(name) for name in ("host", "user", "system", "variables")}
-    return seen | {"program": last.get("program", {}).get("said", "")}
+    end = last.get("end", {})
+    loaded = {name: end.get(name, {}) for name in ("packages", "libraries")}
+    return seen | {"program": last.get("program", {}).get("said", "")} | loaded
 
 
 def moment_of(time_s: float | None) -> datetime | None:

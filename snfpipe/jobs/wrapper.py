@@ -14,12 +14,13 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snfpipe.engines import processes
 from snfpipe.jobs import ledger
+from snfpipe.jobs.loaded import Loaded
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 
 #: Exit status of a script that found its unit taken by another.
@@ -46,6 +47,7 @@ class Watch:
     limit: str = ""
     stopped_by: str = ""
     leftovers: int = 0
+    loaded: Loaded = field(default_factory=Loaded)
 
     @property
     def over(self) -> bool:
@@ -55,6 +57,7 @@ class Watch:
     def look(self) -> None:
         """Measure the tree and note the first limit it is over."""
         self.tree.look()
+        self.loaded.look(pid for pid in self.tree.living if pid != self.script)
         memory_mb = self.tree.memory_mb
         if memory_mb > self.limits["memory_mb"]:
             memory_mb = self.tree.memory_shared_out_mb()
@@ -176,6 +179,8 @@ def _end_record(watch: Watch, started: float) -> dict[str, Any]:
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "memory_mb": round(max(watch.memory_mb, usage.ru_maxrss * 1024 / 1e6), 1),
         "wall_s": round(time.monotonic() - watch.began, 3),
+        "packages": watch.loaded.packages(),
+        "libraries": watch.loaded.libraries(),
     }
 
 
