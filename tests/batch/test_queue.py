@@ -22,10 +22,8 @@ from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs.queue_look import SharedQueue
 from tests.batch.conftest import LIST, call, make_project
 from tests.batch.farm import to_farm
+from tests.bench import Bench, unit_plan
 from tests.e2e.project import SOURCE
-from tests.jobs.conftest import Bench, unit_plan
-
-pytest_plugins = ["tests.jobs.conftest"]
 
 
 class Asked:

@@ -14,9 +14,9 @@ from snfpipe.engines import make_engine
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.grid_engine import GridEngineCell
+from tests.bench import make_bench, night_of, unit_plan
 from tests.contract.places import Place
 from tests.jobs.attempts import make_attempt, record, submission
-from tests.jobs.conftest import make_bench, night_of, unit_plan
 
 pytestmark = pytest.mark.services
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs.submit import Submitter
 from snfpipe.plans.base import UnitPlan
+from tests.bench import Bench, night_of, unit_plan
 from tests.farm.place import make_farm
-from tests.jobs.conftest import Bench, night_of, unit_plan
 
 PROGRAM = """\
 #!/bin/sh

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snfpipe.config import Site
 from snfpipe.engines import make_engine
-from tests.jobs.conftest import Bench, make_bench
+from tests.bench import Bench, make_bench
 
 
 def make_farm(

@@ -22,8 +22,8 @@ from snfpipe.errors import ServiceUnavailable
 from snfpipe.plans.base import UnitPlan
 from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.states import IN_HAND, State
+from tests.bench import Bench
 from tests.farm.launch import make_trial, submit
-from tests.jobs.conftest import Bench
 
 SOAK = os.environ.get("SNF_SOAK") == "1"
 TRIALS, UNITS = (100, 200) if SOAK else (5, 6)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.jobs.conftest import make_bench, unit_plan
+from tests.bench import make_bench, unit_plan
 
 
 def main() -> None:

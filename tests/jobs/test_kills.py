@@ -19,7 +19,7 @@ import pytest
 from snfpipe.jobs import ledger
 from snfpipe.jobs.commands import take
 from snfpipe.states import State
-from tests.jobs.conftest import Bench, night_of, unit_plan
+from tests.bench import Bench, night_of, unit_plan
 
 SOURCE = Path(__file__).parents[2]
 UNITS = [night_of(number) for number in range(1800, 1804)]

@@ -7,7 +7,7 @@ import json
 from snfpipe.jobs.cancel import cancel
 from snfpipe.plans.base import Verdict
 from snfpipe.states import State
-from tests.jobs.conftest import night_of, unit_plan
+from tests.bench import night_of, unit_plan
 
 A, B, C, D = (night_of(number) for number in range(1800, 1804))
 

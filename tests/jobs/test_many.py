@@ -17,7 +17,7 @@ from snfpipe.jobs.commands import take
 from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.states import State
-from tests.jobs.conftest import make_bench, night_of, unit_plan
+from tests.bench import make_bench, night_of, unit_plan
 
 MANY = 360
 

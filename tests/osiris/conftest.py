@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from snfpipe.states import SETTLED
-from tests.jobs.conftest import Bench, bench, sqlite_bench  # noqa: F401 - fixtures
+from tests.bench import Bench
 
 SOURCE = Path(__file__).parents[2]
 HEARTBEAT_S = 2.0
@@ -54,7 +54,7 @@ class Daemons:
     folder: Path
     started: list[Daemon] = field(default_factory=list)
 
-    def start(self, who: str, bench: Bench, **environment: str) -> Daemon:  # noqa: F811
+    def start(self, who: str, bench: Bench, **environment: str) -> Daemon:
         log = self.folder / f"{who}-{len(self.started)}.log"
         url = bench.database.url.render_as_string(hide_password=False).replace("+psycopg2", "")
         with log.open("wb") as file:
@@ -82,7 +82,7 @@ def until(holds: Callable[[], Any], timeout_s: float = 60) -> None:
         time.sleep(0.05)
 
 
-def watch_settling(bench: Bench) -> None:  # noqa: F811
+def watch_settling(bench: Bench) -> None:
     """Let the database itself note each time that a job comes to a settled state."""
     settled = ", ".join(f"'{state}'" for state in sorted(SETTLED))
     condition = f"NEW.state IN ({settled}) AND OLD.state NOT IN ({settled})"
@@ -104,14 +104,14 @@ def watch_settling(bench: Bench) -> None:  # noqa: F811
             ))  # fmt: skip
 
 
-def times_settled(bench: Bench) -> Counter[str]:  # noqa: F811
+def times_settled(bench: Bench) -> Counter[str]:
     """Return how often each job was settled."""
     return Counter(job for (job,) in bench.rows("SELECT job FROM witness"))
 
 
-def launch(bench: Bench, units: list[str], **told: Any) -> None:  # noqa: F811
+def launch(bench: Bench, units: list[str], **told: Any) -> None:
     """Claim and submit units, and look after them no more."""
-    from tests.jobs.conftest import unit_plan
+    from tests.bench import unit_plan
 
     told_bench = bench.told(**told)
     submitter = told_bench.submitter()

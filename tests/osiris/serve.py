@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from snfpipe.jobs.osiris import Event, Osiris
-from tests.jobs.conftest import make_bench
+from tests.bench import make_bench
 
 
 def say(event: Event) -> None:

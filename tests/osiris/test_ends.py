@@ -21,7 +21,7 @@ from snfpipe.jobs.late import note_late_ends
 from snfpipe.jobs.osiris import Osiris
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.states import State
-from tests.jobs.conftest import Bench, night_of, unit_plan
+from tests.bench import Bench, night_of, unit_plan
 from tests.jobs.test_many import pretend
 
 A, B = night_of(1800), night_of(1801)

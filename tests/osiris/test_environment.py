@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from snfpipe.engines.local import LocalEngine
-from tests.jobs.conftest import Bench, night_of, unit_plan
+from tests.bench import Bench, night_of, unit_plan
 
 A = night_of(1800)
 CANARY = "canary-4711"

@@ -11,7 +11,7 @@ from snfpipe.db import lease
 from snfpipe.errors import Refused
 from snfpipe.jobs.osiris import Osiris, lease_name
 from snfpipe.states import State
-from tests.jobs.conftest import Bench, make_bench, night_of
+from tests.bench import Bench, make_bench, night_of
 from tests.osiris.conftest import launch, times_settled, until, watch_settling
 
 UNITS = [night_of(number) for number in range(1800, 1806)]

@@ -27,7 +27,7 @@ from snfpipe.names import ExposureId, Night, VersionName
 from snfpipe.plans.base import Item, OwedProduct, SelectedInput, UnitPlan, Verdict
 from snfpipe.versions import Program, Version
 
-PROGRAM = Path(__file__).with_name("program.py")
+PROGRAM = Path(__file__).parent / "jobs" / "program.py"
 EXPOSURES = 3  # runs of a night, one exposure each
 
 
