@@ -132,6 +132,14 @@ def test_a_product_that_no_job_declared_is_unexpected(case):
 WORDS = [*map(str, State), NOT_CREATED, WAITING, OUTDATED, VALIDATED_OUTDATED, WAITS_FOR_VALIDATION]
 
 
+def test_the_documentation_explains_every_word():
+    text = DOCUMENT.read_text()
+    start = text.index("| word |")
+    table = text[start : text.index("\n\n", start)].splitlines()[2:]
+    told = {word for line in table for word in line.split("|")[1].strip().split(", ")}
+    assert told == set(WORDS)
+
+
 @given(st.data())
 def test_units_add_up_for_a_step_and_along_the_chain(produced, data):
     """Whatever the states, each row is its list, and what comes in goes on or stops."""
