@@ -81,31 +81,30 @@ def _declared(
     session: Session, steps: Sequence[Step]
 ) -> dict[str, Counter[tuple[str, str | None, str | None]]]:
     """Return production -> (state of the job, reason, failure) -> number of main products."""
-    wanted = {
-        step.production: MAIN_PRODUCT[step.plan] for step in steps if step.plan in MAIN_PRODUCT
+    wanted = {it.production: MAIN_PRODUCT[it.plan] for it in steps if it.plan in MAIN_PRODUCT}
+    jobs = {
+        ident: (production, state)
+        for ident, production, state in session.execute(
+            sa.select(Job.id, Production.name, Job.state)
+            .join(Production, Production.id == Job.production_id)
+            .where(Production.name.in_(wanted))
+        )
     }
+    of_class = [
+        sa.and_(Owed.fclass == major, Owed.xfclass == minor)
+        for major, minor in sorted(set(wanted.values()))
+    ]
+    # counted by job, which a database does quicker than by the names that a job leads to
     query = (
         sa.select(
-            Production.name, Owed.fclass, Owed.xfclass, Job.state, Owed.reason, Owed.failure,
-            sa.func.count(),
+            Owed.job_id, Owed.fclass, Owed.xfclass, Owed.reason, Owed.failure, sa.func.count()
         )
-        .join(Job, Job.id == Owed.job_id)
-        .join(Production, Production.id == Job.production_id)
-        .where(
-            Production.name.in_(wanted),
-            sa.or_(
-                *(
-                    sa.and_(Owed.fclass == major, Owed.xfclass == minor)
-                    for major, minor in sorted(set(wanted.values()))
-                )
-            ),
-        )
-        .group_by(
-            Production.name, Owed.fclass, Owed.xfclass, Job.state, Owed.reason, Owed.failure
-        )
-    )  # fmt: skip
+        .where(sa.or_(sa.false(), *of_class))
+        .group_by(Owed.job_id, Owed.fclass, Owed.xfclass, Owed.reason, Owed.failure)
+    )
     found: dict[str, Counter[tuple[str, str | None, str | None]]] = {}
-    for production, major, minor, state, reason, failure, count in session.execute(query):
-        if wanted[production] == (major, minor):
+    for job_id, major, minor, reason, failure, count in session.execute(query):
+        production, state = jobs.get(job_id, ("", ""))
+        if wanted.get(production) == (major, minor):
             found.setdefault(production, Counter())[state, reason, failure] += count
     return found

@@ -7,8 +7,9 @@ exposures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from snfpipe.audit.archived import Watch
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config import Project
+from snfpipe.db import store
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
@@ -28,11 +30,7 @@ AUDIT = "check_job_output"
 
 COLUMNS = ("class", "expected", "registered", "fraction", "meaning")
 
-_LIVE = sa.and_(
-    Process.id_process == Owed.id_process,
-    Process.job_id == Owed.job_id,
-    Process.state == "live",
-)
+Row = tuple[object, ...]
 
 
 def check_job_output(
@@ -59,94 +57,121 @@ def check_job_output(
     with database.read() as session:
         jobs = {job.id: job for job in select_jobs(session, project, words)}
         chosen = condition(session, jobs.values())
-        rows = tuple(_counts(session, chosen))
-        findings = [*_missing(session, jobs, chosen), *_unexpected(session, jobs, chosen)]
+        rows, uneven = _counts(session, chosen)
+        findings = list(_uneven(session, jobs, chosen)) if uneven else []
+        findings += _failed(jobs.values(), findings)
         if verify:
             findings += _spoilt(session, jobs, chosen, project.site.archive, watch)
     return Report(
         audit=AUDIT,
         title=", ".join(words) or f"{project.title} {project.version.label}",
         columns=COLUMNS,
-        rows=rows,
+        rows=tuple(rows),
         findings=tuple(findings),
         notes=(f"{len(jobs)} job{'' if len(jobs) == 1 else 's'}",),
     )
 
 
-def _counts(session: Session, chosen: sa.ColumnElement[bool]) -> Iterator[tuple[object, ...]]:
-    """Yield a row a class."""
-    query = (
-        sa.select(Owed.fclass, Owed.xfclass, sa.func.count(), sa.func.count(Process.id_process))
+def _promised_and_live(chosen: sa.ColumnElement[bool]) -> tuple[Any, Any, Any]:
+    """Return what jobs promised, what is live of them, and both, joined product by product.
+
+    Each side is answered by an index alone; a side is empty where the other has no counterpart.
+    """
+    promised = (
+        sa.select(Owed.job_id, Owed.id_process, Owed.fclass, Owed.xfclass)
         .join(Job, Job.id == Owed.job_id)
-        .outerjoin(Process, _LIVE)
         .where(chosen, Owed.reason.is_(None))
-        .group_by(Owed.fclass, Owed.xfclass)
-        .order_by(Owed.fclass, Owed.xfclass)
+        .subquery()
     )
+    live = (
+        sa.select(Process.job_id, Process.id_process)
+        .join(Job, Job.id == Process.job_id)
+        .where(chosen, Process.state == "live")
+        .subquery()
+    )
+    same = sa.and_(live.c.id_process == promised.c.id_process, live.c.job_id == promised.c.job_id)
+    return promised, live, promised.join(live, same, full=True)
+
+
+def _counts(session: Session, chosen: sa.ColumnElement[bool]) -> tuple[list[Row], bool]:
+    """Return a row a class, and whether any product is missing or unexpected."""
+    promised, live, both = _promised_and_live(chosen)
+    query = (
+        sa.select(
+            promised.c.fclass, promised.c.xfclass,
+            sa.func.count(promised.c.id_process), sa.func.count(live.c.id_process),
+        )
+        .select_from(both)
+        .group_by(promised.c.fclass, promised.c.xfclass)
+    )  # fmt: skip
+    rows = []
+    uneven = False
     for major, minor, owed, there in session.execute(query):
-        fraction = round(there / owed, 3)
-        yield fclass.code(major, minor), owed, there, fraction, fclass.meaning(major, minor)
+        uneven |= owed != there
+        if major is not None:
+            fraction = round(there / owed, 3)
+            code = fclass.code(major, minor)
+            rows.append((code, owed, there, fraction, fclass.meaning(major, minor)))
+    return sorted(rows), uneven
 
 
-def _missing(
+def _uneven(
     session: Session, jobs: dict[int, JobRef], chosen: sa.ColumnElement[bool]
 ) -> Iterator[Finding]:
-    """Yield the promised products that settled jobs have not left, and the jobs that say why.
+    """Yield the promised products that are not live, and the live ones that nobody promised.
 
-    A job that is not settled yet is one finding, and so is one that failed without a promise.
+    A job that is not settled yet is one finding.
     """
+    promised, live, both = _promised_and_live(chosen)
     query = (
-        sa.select(Owed.job_id, Owed.name, Owed.failure)
-        .join(Job, Job.id == Owed.job_id)
-        .outerjoin(Process, _LIVE)
-        .where(chosen, Owed.reason.is_(None), Process.id_process.is_(None))
-        .order_by(Job.name, Owed.id_process)
+        sa.select(promised.c.job_id, promised.c.id_process, live.c.job_id, live.c.id_process)
+        .select_from(both)
+        .where(sa.or_(promised.c.id_process.is_(None), live.c.id_process.is_(None)))
+        .order_by(promised.c.id_process, live.c.id_process)
     )
+    missing: list[tuple[JobRef, str]] = []
     waiting: Counter[int] = Counter()
-    told = set()
-    for job_id, name, failure in session.execute(query):
-        job = jobs[job_id]
-        if job.state not in SETTLED:
-            waiting[job_id] += 1
-        elif job.state is not State.WAIVED:
-            told.add(job_id)
-            what = failure or job.reason or f"its job is '{job.state}' and left it out"
-            yield Finding(AUDIT, Kind.MISSING, name, job.name, what, f"`jobErrors {job.name}`")
+    for owner, owed, maker, product in session.execute(query):
+        job = jobs[maker if owed is None else owner]
+        if owed is not None and job.state not in SETTLED:
+            waiting[job.id] += 1
+        elif owed is not None and job.state is not State.WAIVED:
+            missing.append((job, owed))
+        elif owed is None and job.state not in IN_HAND:  # else it promised the next generation
+            name = str(ProductName.from_id(product))
+            yield Finding(
+                AUDIT, Kind.UNEXPECTED, name, job.name,
+                "registered, but its job did not declare it", f"`snf provenance {name}`",
+            )  # fmt: skip
+    yield from _missing(session, missing)
     for job_id, count in waiting.items():
         job = jobs[job_id]
         what = f"{count} products owed, the job is '{job.state}'"
         yield Finding(AUDIT, Kind.WAITING, job.name, job.task, what, "`doit` makes them")
-    for job in jobs.values():
-        if job.state in FAILURES and job.id not in told:
+
+
+def _missing(session: Session, missing: Sequence[tuple[JobRef, str]]) -> Iterator[Finding]:
+    """Yield missing products under the names that were promised, with their reasons."""
+    told: dict[tuple[int, str], tuple[str, str | None]] = {}
+    for part in store.chunks(sorted({job.id for job, _ident in missing}), 1_000):
+        query = sa.select(Owed.job_id, Owed.id_process, Owed.name, Owed.failure).where(
+            Owed.job_id.in_(part), Owed.reason.is_(None)
+        )
+        for job_id, ident, name, failure in session.execute(query):
+            told[job_id, ident] = name, failure
+    for job, ident in missing:
+        name, failure = told[job.id, ident]
+        what = failure or job.reason or f"its job is '{job.state}' and left it out"
+        yield Finding(AUDIT, Kind.MISSING, name, job.name, what, f"`jobErrors {job.name}`")
+
+
+def _failed(jobs: Iterable[JobRef], findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield the jobs that failed without having promised anything that could be missed."""
+    told = {finding.place for finding in findings}
+    for job in jobs:
+        if job.state in FAILURES and job.name not in told:
             what = f"{job.state}: {job.reason}"
             yield Finding(AUDIT, Kind.FAILED, job.task, job.name, what, f"`jobErrors {job.name}`")
-
-
-def _unexpected(
-    session: Session, jobs: dict[int, JobRef], chosen: sa.ColumnElement[bool]
-) -> Iterator[Finding]:
-    """Yield live products that their job did not declare, or declared as impossible."""
-    declared = sa.and_(
-        Owed.job_id == Process.job_id,
-        Owed.id_process == Process.id_process,
-        Owed.reason.is_(None),
-    )
-    query = (
-        sa.select(Job.id, Process.id_process)
-        .join(Job, Job.id == Process.job_id)
-        .outerjoin(Owed, declared)
-        .where(chosen, Process.state == "live", Owed.id_process.is_(None))
-        .order_by(Process.id_process)
-    )
-    for job_id, id_process in session.execute(query):
-        job = jobs[job_id]
-        if job.state in IN_HAND:
-            continue  # its attempt has declared the next generation
-        name = str(ProductName.from_id(id_process))
-        yield Finding(
-            AUDIT, Kind.UNEXPECTED, name, job.name, "registered, but its job did not declare it",
-            f"`snf provenance {name}`",
-        )  # fmt: skip
 
 
 def _spoilt(

@@ -24,6 +24,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -193,6 +194,7 @@ class Process(Base):
     __table_args__ = (
         Index("ix_process_class", "fclass", "xfclass", "version", "night"),
         Index("ix_process_night_class", "night", "fclass", "xfclass"),
+        Index("ix_process_job", "job_id", "state", "id_process"),
     )
     id_process: Mapped[str] = mapped_column(_IdProcess, primary_key=True)
     fclass: Mapped[int]
@@ -205,7 +207,7 @@ class Process(Base):
     id_exposure: Mapped[int | None] = mapped_column(ForeignKey("exposure.id_exposure"), index=True)
     id_pose: Mapped[int | None] = mapped_column(ForeignKey("pose.id_pose"), index=True)
     target_id: Mapped[int | None] = mapped_column(ForeignKey("target.id"), index=True)
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
     status: Mapped[int] = mapped_column(default=1)
     quality: Mapped[int] = mapped_column(default=1)
     quality_s: Mapped[str] = mapped_column(String(40), default="$")
@@ -356,7 +358,14 @@ class Owed(Base):
     """
 
     __tablename__ = "owed"
-    __table_args__ = (Index("ix_owed_class", "fclass", "xfclass", "job_id"),)
+    __table_args__ = (
+        Index("ix_owed_class", "fclass", "xfclass", "job_id"),
+        # what was promised, counted without a look at the rows
+        Index(
+            "ix_owed_promised", "job_id", "fclass", "xfclass", "id_process",
+            sqlite_where=text("reason IS NULL"), postgresql_where=text("reason IS NULL"),
+        ),
+    )  # fmt: skip
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
     id_process: Mapped[str] = mapped_column(_IdProcess, primary_key=True)
     name: Mapped[str] = mapped_column(String(80))

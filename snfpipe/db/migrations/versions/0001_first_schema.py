@@ -218,6 +218,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("job_id", "id_process", name=op.f("pk_owed")),
     )
     op.create_index("ix_owed_class", "owed", ["fclass", "xfclass", "job_id"], unique=False)
+    op.create_index(
+        "ix_owed_promised",
+        "owed",
+        ["job_id", "fclass", "xfclass", "id_process"],
+        unique=False,
+        sqlite_where=sa.text("reason IS NULL"),
+        postgresql_where=sa.text("reason IS NULL"),
+    )
     op.create_index(op.f("ix_owed_night"), "owed", ["night"], unique=False)
     op.create_table(
         "pose",
@@ -301,7 +309,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_process_id_exposure"), "process", ["id_exposure"], unique=False)
     op.create_index(op.f("ix_process_id_pose"), "process", ["id_pose"], unique=False)
-    op.create_index(op.f("ix_process_job_id"), "process", ["job_id"], unique=False)
+    op.create_index("ix_process_job", "process", ["job_id", "state", "id_process"], unique=False)
     op.create_index(
         "ix_process_night_class", "process", ["night", "fclass", "xfclass"], unique=False
     )
