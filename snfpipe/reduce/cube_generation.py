@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from snfpipe.reduce.extraction import Extracted, extract
 from snfpipe.reduce.formats import (
     Cube,
+    Frame,
     kept,
     read_frame,
     save,
@@ -90,11 +92,11 @@ def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
 
 def calibrate(arc_path: str, continuum_path: str, options: Options) -> Calibrated:
     """Measure traces, dispersion and flat."""
-    continuum, arc = read_frame(continuum_path), read_frame(arc_path)
-    channel = str(continuum.header.get("CHANNEL", "")).strip()
+    continuum, arc = _read(continuum_path, "continuum"), _read(arc_path, "arc")
+    channel = _channel(continuum)
     ny, nx = continuum.data.shape
-    if arc.data.shape != continuum.data.shape:
-        raise BadInput("arc and continuum differ in size")
+    if arc.data.shape != continuum.data.shape or _channel(arc) != channel:
+        raise BadInput("arc and continuum differ in size or channel")
     try:
         optics = Optics.of(channel, nx, ny)
     except ValueError as error:
@@ -109,6 +111,24 @@ def calibrate(arc_path: str, continuum_path: str, options: Options) -> Calibrate
     )
     flat = _flat(*rebin(lamp.data, lamp.variance, dispersion, optics.grid), optics)
     return Calibrated(traces, dispersion, flat, lamp)
+
+
+#: Role of a frame -> its class once preprocessed.
+_CLASSES = {"arc": 4, "continuum": 8, "object": 18}
+
+
+def _read(path: str, role: str) -> Frame:
+    """Read the frame of a role; one that says it is something else is refused."""
+    frame = read_frame(path)
+    said = str(frame.header.get("FCLASS", _CLASSES[role])).strip()
+    if said != str(_CLASSES[role]):
+        raise BadInput(f"{Path(path).name} is no {role}: FCLASS is {said}, not {_CLASSES[role]}")
+    return frame
+
+
+def _channel(frame: Frame) -> str:
+    """Return a frame's channel."""
+    return str(frame.header.get("CHANNEL", "")).strip()
 
 
 def _throughput(lamp: Extracted) -> Array:
@@ -147,10 +167,10 @@ def _flat(data: Array, variance: Array, optics: Optics) -> Array:
 
 def make_cube(object_path: str, calibrated: Calibrated, options: Options) -> tuple[Cube, Extracted]:
     """Return the cube of an exposure."""
-    frame = read_frame(object_path)
+    frame = _read(object_path, "object")
     optics = calibrated.traces.optics
-    if frame.data.shape != (optics.ny, optics.nx):
-        raise BadInput("exposure and continuum differ in size")
+    if frame.data.shape != (optics.ny, optics.nx) or _channel(frame) != optics.channel:
+        raise BadInput("exposure and continuum differ in size or channel")
     spectra = extract(frame, calibrated.traces, scattered_light=options.scattered_light,
                       cosmic_sigma=options.cosmic_sigma if options.cosmics else None)  # fmt: skip
     data, variance = rebin(spectra.data, spectra.variance, calibrated.dispersion, optics.grid)

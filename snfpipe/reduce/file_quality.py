@@ -17,7 +17,15 @@ from scipy.ndimage import uniform_filter
 
 from snfpipe.reduce import calibration
 from snfpipe.reduce.formats import Frame, kept, write_frame
-from snfpipe.reduce.frames import BadInput, Image, RawFrame, assemble, read_raw, running_median
+from snfpipe.reduce.frames import (
+    BadInput,
+    Image,
+    RawFrame,
+    assemble,
+    number,
+    read_raw,
+    running_median,
+)
 from snfpipe.reduce.grids import stretched
 from snfpipe.reduce.program import Result, Work, make_options
 
@@ -97,7 +105,7 @@ def preprocess(
     known : mapping
         What is known of the exposure, see :data:`_CARDS`; models: whether to take them off.
     """
-    saturate = float(raw.header.get("SATURATE", 65535))
+    saturate = number(raw.header, "SATURATE", 65535)
     parts, variances, cards = [], [], fits.Header()
     values: dict[str, float] = {}
     for n in (0, 1):
@@ -121,7 +129,7 @@ def preprocess(
     stored, variance = np.hstack(parts), np.hstack(variances)
     _mask(variance, tables["bad"].get(str(stored.shape[1]), ()))
     if known.get("models", channel != "P"):
-        darktime = float(raw.header.get("DARKTIME", raw.header.get("EXPTIME", 0.0)) or 0.0)
+        darktime = number(raw.header, "DARKTIME", number(raw.header, "EXPTIME", 0.0))
         stored = stored - _models(stored.shape, tables, darktime, options)
     frame = Frame(
         _header(raw.header, channel, cards, known),

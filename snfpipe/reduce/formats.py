@@ -90,7 +90,7 @@ def _open(path: str, kind: str) -> fits.HDUList:
     """Open a product, or say why not."""
     try:
         return fits.open(path, memmap=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, fits.VerifyError) as error:
         raise BadInput(f"{kind} {Path(path).name} cannot be read: {error}") from error
 
 
@@ -115,7 +115,7 @@ def read_frame(path: str) -> Frame:
             if data.ndim != 2 or data.shape != variance.shape:
                 raise BadInput(f"frame {Path(path).name} has no variance of its own shape")
             return Frame(hdus[0].header, data.astype(np.float64), variance.astype(np.float64))
-        except (IndexError, AttributeError, TypeError, ValueError, OSError) as error:
+        except (LookupError, AttributeError, TypeError, ValueError, OSError) as error:
             raise BadInput(f"frame {Path(path).name} is incomplete: {error}") from error
 
 
@@ -193,7 +193,7 @@ def read_cube(path: str) -> Cube:
     with _open(path, "cube") as hdus:
         try:
             cube = _euro3d(hdus) if hdus[0].header.get("EURO3D") else _three_d(hdus)
-        except (IndexError, KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        except (LookupError, AttributeError, TypeError, ValueError, OSError) as error:
             raise BadInput(f"cube {Path(path).name} is incomplete: {error}") from error
     if not (cube.variance > 0).all():
         raise BadInput(f"cube {Path(path).name} has a variance that is not positive")
@@ -277,7 +277,9 @@ def write_spectrum(path: str, spectrum: Spectrum) -> None:
 def read_spectrum(path: str) -> Spectrum:
     """Read a spectrum."""
     with _open(path, "spectrum") as hdus:
-        header = hdus[0].header
-        data = hdus[0].data.astype(np.float64)
-        wavelength = header["CRVAL1"] + header["CDELT1"] * np.arange(data.size)
-        return Spectrum(header, wavelength, data, hdus["VARIANCE"].data.astype(np.float64))
+        try:
+            header, data = hdus[0].header, hdus[0].data.astype(np.float64)
+            wavelength = header["CRVAL1"] + header["CDELT1"] * np.arange(data.size)
+            return Spectrum(header, wavelength, data, hdus["VARIANCE"].data.astype(np.float64))
+        except (LookupError, AttributeError, TypeError, ValueError, OSError) as error:
+            raise BadInput(f"spectrum {Path(path).name} is incomplete: {error}") from error

@@ -10,6 +10,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from snfpipe.errors import shown
+
 Image = NDArray[np.float32]
 
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
@@ -56,8 +58,13 @@ def read_raw(path: str) -> RawFrame:
                 return _one_image(header, np.asarray(images[0].data, dtype=np.float32))
             if len(images) == 2:
                 return _two_images(header, images)
-    except (OSError, ValueError, TypeError, EOFError, fits.VerifyError) as error:
-        raise BadInput(f"{Path(path).name} cannot be read: {error}") from error
+    except BadInput:
+        raise
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no file {Path(path).name}") from error
+    except Exception as error:
+        # astropy meets damaged bytes with errors of many kinds
+        raise BadInput(f"{Path(path).name} is damaged or no FITS file: {error}") from error
     raise BadInput(f"{Path(path).name} holds {len(images)} images, expected 1 or 2")
 
 
@@ -106,6 +113,24 @@ def _two_images(header: fits.Header, hdus: list[fits.ImageHDU]) -> RawFrame:
     (left, left_over), (right, right_over) = parts
     width = left.shape[1]
     return RawFrame(header, (left, right), (left_over, right_over), ((0, width), (0, width)))
+
+
+def number(header: fits.Header, card: str, default: float) -> float:
+    """Return a card's number, or the default where there is none.
+
+    Raises
+    ------
+    BadInput
+        The card holds something else.
+    """
+    value = header.get(card, default)
+    try:
+        found = float(value)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"card {card} is {shown(value)}, expected a number") from error
+    if not np.isfinite(found):
+        raise BadInput(f"card {card} is {shown(value)}, expected a finite number")
+    return found
 
 
 def assemble(image: Image, channel: str) -> Image:
