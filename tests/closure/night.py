@@ -109,15 +109,14 @@ class Work:
         roles: Iterable[str] = ("spectrum", "background"),
     ) -> dict[str, dict[str, Any]]:
         """Extract the stars of cubes; supernovae have a sky with a slope."""
-        items = [
-            self.item(
-                name,
-                {"cube": self.path(name, "cube")},
-                roles,
-                sky_degree=int(self.frames[name].target.startswith("SNF")),
-            )
-            for name in names
-        ]
+        items = []
+        for name in names:
+            slope = int(self.frames[name].target.startswith("SNF"))
+            cube = {"cube": self.path(name, "cube")}
+            item = self.item(name, cube, roles, sky_degree=slope)
+            # cubes have a background of their own
+            item["outputs"]["background"] = str(self.path(name, "sky"))
+            items.append(item)
         return self.run("extract_star", items, options)
 
 
