@@ -184,3 +184,8 @@ def test_no_galaxy_is_seen_where_there_is_none(
         print(f"\n{family:16s} {found}")
         assert found.spectrum.header["ES_HOST"] is False
     assert work.path(name, "spectrum").exists()
+
+
+@pytest.mark.soak
+def test_full_size_spectra_hold_the_true_flux(tmp_path_factory: pytest.TempPathFactory) -> None:
+    check_spectra(reduce_night(find_preset("full"), tmp_path_factory))
