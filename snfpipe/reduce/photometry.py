@@ -128,15 +128,26 @@ class Fit:
 
 
 def binned(slices: Slices, count: int) -> Slices:
-    """Return slices binned evenly into `count` means; what lacks a part is left out."""
+    """Return slices binned evenly into `count` means.
+
+    What a spaxel has lost of a bin is filled as the mean spectrum goes; one that has lost more
+    than half of it is left out.
+    """
     length = slices.wavelength.size
     edges = np.linspace(0, length, min(count, length) + 1).astype(int)
     start, width = edges[:-1], np.diff(edges)[:, None]
+    there = slices.there
+    data, variance = np.where(there, slices.data, 0), np.where(there, slices.variance, 0)
+    light = data.sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    light = np.maximum(light, 0.1 * max(float(np.median(light)), 1e-6))[:, None]
+    seen = np.add.reduceat(there * light, start)
+    fill = np.add.reduceat(light, start) / np.maximum(seen, 1e-12) / width
+    enough = np.add.reduceat(there, start, dtype=int) > 0.5 * width
     return replace(
         slices,
         wavelength=np.add.reduceat(slices.wavelength, start) / width[:, 0],
-        data=np.add.reduceat(np.where(slices.there, slices.data, 0), start) / width,
-        variance=np.add.reduceat(slices.variance, start) / width**2,
+        data=np.where(enough, np.add.reduceat(data, start) * fill, 0),
+        variance=np.where(enough, np.add.reduceat(variance, start) * fill**2, np.inf),
     )
 
 
@@ -160,7 +171,9 @@ def solve(slices: Slices, design: Array) -> Solved:
     weighted = design * slices.weight[:, None, :]
     normal = weighted @ design.transpose(0, 2, 1)
     right = (weighted @ slices.data[..., None])[..., 0]
-    scale = 1 / np.sqrt(np.maximum(np.einsum("kii->ki", normal), 1e-300))
+    size = np.einsum("kii->ki", normal)
+    # a slice that was lost as a whole gives zeros
+    scale = np.divide(1, np.sqrt(size), out=np.zeros_like(size), where=size > 0)
     eye = np.eye(normal.shape[1])
     inverse = np.linalg.inv(normal * scale[:, :, None] * scale[:, None, :] + 1e-10 * eye)
     inverse *= scale[:, :, None] * scale[:, None, :]
