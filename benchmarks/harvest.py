@@ -40,8 +40,8 @@ from snfpipe.services.postgresql import PostgreSQL
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.bench import Bench, night_of, unit_plan
 from tests.farm.place import make_farm  # a script's path has its own folder only
-from tests.jobs.conftest import Bench, night_of, unit_plan
 
 RECORDS = int(os.environ.get("SNF_BENCH_RECORDS", "100000"))
 ARRAY = 5_000
