@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),
     "qstat2": ("snfpipe.cli.qstat2:qstat2", "The jobs that run and wait."),
     "batch_jobs": ("snfpipe.cli.batch_jobs:batch_jobs", "Create jobs for many units; submit them."),
+    "wrap_batch_jobs": ("snfpipe.cli.wrap_batch_jobs:wrap_batch_jobs", "The same for a long list."),
+    "snf_qsub": ("snfpipe.cli.snf_qsub:snf_qsub", "Run one script by the site's engine."),
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "check_job_output": (
         "snfpipe.cli.audit_jobs:check_job_output",

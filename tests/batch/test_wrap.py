@@ -1,0 +1,137 @@
+"""wrap_batch_jobs and snf_qsub: parts side by side, and single scripts under their names."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from snfpipe.cli.snf_qsub import snf_qsub
+from snfpipe.cli.wrap_batch_jobs import wrap_batch_jobs
+from tests.batch.conftest import LIST, NIGHTS, call, make_project
+from tests.batch.farm import to_farm
+from tests.e2e.project import SOURCE, Project
+
+
+def wait_for(path: Path, text: str, timeout_s: float = 90) -> str:
+    deadline = time.monotonic() + timeout_s
+    while not path.exists() or text not in path.read_text():
+        said = path.read_text() if path.exists() else "nothing"
+        assert time.monotonic() < deadline, f"{path}: {said}"
+        time.sleep(0.2)
+    return path.read_text()
+
+
+def holds_schema(name: str, text: str) -> dict[str, object]:
+    told = json.loads(text)
+    schema = json.loads((SOURCE / "docs" / "schemas" / f"{name}.json").read_text())
+    jsonschema.validate(told, schema)
+    return told
+
+
+@pytest.fixture
+def long_list(project: Project) -> list[str]:
+    """A list of 120 nights, two of which were observed."""
+    nights = [*NIGHTS, *(f"07_{day:03}" for day in range(1, 119))]
+    (project.root / "long.list").write_text("\n".join(nights) + "\n")
+    return nights
+
+
+def test_a_long_list_is_created_and_submitted_in_parts(project, long_list):
+    words = ("-b", "-p P -m z", "-l", "long.list", "--parts", "3")
+    shown = call(project, *words, "-D", "--json", command=wrap_batch_jobs).out
+    assert [it["units"] for it in holds_schema("wrap_batch_jobs", shown)["would_run"]] == [40] * 3
+    assert project.query("SELECT count(*) FROM job") == [(0,)]
+    done = call(project, *words, "-a", "--json", command=wrap_batch_jobs)
+    told = holds_schema("wrap_batch_jobs", done.out)
+    assert done.code == 0, done.err
+    assert (told["parts"], told["submitted"]) == (3, 2)
+    assert told["deeds"] == {"submit": 2, "settle": 118}
+    units = [unit for (unit,) in project.query("SELECT unit FROM job ORDER BY unit")]
+    assert units == sorted(long_list)
+    assert project.query("SELECT count(*) FROM production") == [(1,)]
+    project.wait_for_jobs()
+
+
+def test_what_is_wrong_is_said_before_any_part_begins(project, long_list):
+    for words, said in (
+        (("-b", "-p P -m q", "-l", "long.list"), "there is no plan"),
+        (("-b", "-p P -m z 06_334", "-l", "long.list"), "takes no units"),
+        (("-b", "-p P -m z -D", "-l", "long.list"), "takes no units, -D"),
+        (("-b", "-p P --nope", "-l", "long.list"), "--nope"),
+        (("-b", "-p P -m z; touch x", "-l", "long.list"), "takes no units"),
+        (("-b", "-p P -m z", "-l", "none.list"), "there is no list"),
+    ):
+        done = call(project, *words, command=wrap_batch_jobs)
+        assert done.code == 2
+        assert said in done.err
+    assert not list((project.root / "work").glob("jobs/*/*/lists"))
+
+
+def test_a_part_that_fails_is_named_and_the_same_again_goes_on(project, long_list):
+    text = (project.root / "long.list").read_text().replace("07_118", "not-a-night")
+    words = ("-b", "-p P -m z", "-l", "long.list", "--parts", "3")
+    (project.root / "bad.list").write_text(text)
+    assert call(project, "-b", "-p P -m z", "-l", "bad.list", command=wrap_batch_jobs).code == 2
+    os.environ["SNF_KILL_AT"] = "plan:before-claim-commit"
+    try:
+        done = call(project, *words, "-a", command=wrap_batch_jobs)
+    finally:
+        del os.environ["SNF_KILL_AT"]
+    assert done.code == 3
+    assert done.err.count("batch_jobs ended with -9") == 3
+    done = call(project, *words, "-a", command=wrap_batch_jobs)
+    assert "118 settle, 2 submit" in done.out
+    project.wait_for_jobs()
+
+
+def test_a_script_runs_in_its_own_environment_with_its_arguments(project, monkeypatch):
+    monkeypatch.setenv("CANARY", "a secret")
+    script = project.root / "odd name.sh"
+    script.write_text('printf "<%s>" "$@"; env; pwd; echo the end\n')
+    words = ("-N", "odd", "odd name.sh", "a b", "$(touch pwned)", "--flag")
+    assert "odd name.sh" in call(project, "-D", *words, command=snf_qsub).out
+    assert not (project.root / "odd.log").exists()
+    done = call(project, "--json", *words, command=snf_qsub)
+    assert holds_schema("snf_qsub", done.out)["name"] == "odd"
+    said = wait_for(project.root / "odd.log", "the end")
+    assert said.startswith("<a b><$(touch pwned)><--flag>")
+    assert f"SNF_PROJECT={project.root}" in said and "SNF_VERSION=SNF-02-03" in said
+    assert "CANARY" not in said and not (project.root / "pwned").exists()
+    assert call(project, "gone.sh", command=snf_qsub).code == 2
+    script.rename(project.root / "1st.sh")
+    done = call(project, "1st.sh", command=snf_qsub)
+    assert (done.code, "no job's name" in done.err) == (2, True)
+
+
+def test_no_password_comes_into_a_script(project, monkeypatch):
+    (project.root / "job.sh").write_text("echo hello\n")
+    monkeypatch.setenv("SNF_DATABASE_URL", "postgresql://snf:canary-4711@localhost/snf")
+    done = call(project, "job.sh", command=snf_qsub)
+    assert done.code == 3
+    assert "~/.pgpass" in done.err and "canary" not in done.err
+    for path in (project.root / "work").rglob("*.sh"):
+        assert "canary" not in path.read_text()
+
+
+@pytest.mark.services
+def test_on_a_farm_scripts_have_their_names_and_creators_create(tmp_path, grid_engine, postgresql):
+    project = make_project(tmp_path / "project", postgresql.new_database())
+    to_farm(project, grid_engine, poll_s=1)
+    (project.root / "hello.sh").write_text("echo hello from $JOB_ID; sleep 1\n")
+    ident = json.loads(project.run("snf_qsub", "--json", "hello.sh").stdout)["engine_id"]
+    assert f"hello from {ident}" in wait_for(project.root / "hello.log", "hello from")
+    wait_for(grid_engine.common / "accounting", f":hello:{ident}:")
+
+    words = ("-b", "-p SAMPLE -m z", "-l", LIST, "-a", "--farm", "--json")
+    told = holds_schema("wrap_batch_jobs", project.run("wrap_batch_jobs", *words).stdout)
+    (creator,) = told["jobs"]
+    assert creator["name"] == "create.SNF-0203-SAMPLEz-01"
+    wait_for(Path(creator["log"]), "2 handed to the engine")
+    project.doit("file_quality")
+    rows = project.query("SELECT job.state, engine FROM attempt JOIN job ON job.id = job_id")
+    assert rows == [("done", "grid_engine")] * 2
