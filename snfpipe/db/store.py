@@ -17,9 +17,6 @@ from snfpipe.db.models import Base, Process, Production
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
-#: Values in one statement: below the bound parameters SQLite and PostgreSQL take (32,766).
-_CHUNK_VALUES = 30_000
-
 
 def utc_now() -> datetime:
     """Return the present as the database keeps times: UTC, naive."""
@@ -59,7 +56,7 @@ def among(session: Session, column: Any, values: Sequence[int]) -> sa.ColumnElem
 def insert(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert `rows` (all with the same keys) in as few round trips as the driver allows."""
     if rows:
-        session.execute(sa.insert(model), list(rows))
+        session.execute(sa.insert(_table(model)), list(rows))
 
 
 def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
@@ -96,13 +93,13 @@ def update_rows(
     only : condition, optional
         What must hold of a row besides, or it is left as it is.
     """
-    table = model.__table__
+    table = _table(model)
     keys = match if isinstance(match, Mapping) else {name: name for name in match}
     column_of = {key: name for name, key in keys.items()}
     for part in chunks(rows):
         columns = {key: table.c[column_of.get(key, key)] for key in part[0]}
         given = _as_table(session, columns, part)
-        statement = sa.update(table).where(  # type: ignore[arg-type]  # declared as FromClause
+        statement = sa.update(table).where(
             *(table.c[name] == given[key] for name, key in keys.items())
         )
         if only is not None:
@@ -171,20 +168,25 @@ def _plain(value: object) -> str:
     return value.isoformat(" ", "microseconds")
 
 
+def _table(model: type[Base]) -> sa.Table:
+    """Return a model's table: rows that are written in bulk need nothing else of the ORM."""
+    return cast(sa.Table, model.__table__)
+
+
 def _on_conflict(
     session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]
 ) -> None:
-    """Insert many rows a statement with the dialect's ON CONFLICT on the primary key."""
+    """Insert many rows in few round trips, with the dialect's ON CONFLICT on the primary key."""
     if not rows:
         return
     dialect = session.get_bind().dialect.name
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    table = model.__table__
+    table = _table(model)
     keys = [column.name for column in table.primary_key]
-    for part in chunks(rows, max(1, _CHUNK_VALUES // max(1, len(rows[0])))):
-        statement = make(model).values(part)
-        if update:
-            new = {name: statement.excluded[name] for name in update}
-            session.execute(statement.on_conflict_do_update(index_elements=keys, set_=new))
-        else:
-            session.execute(statement.on_conflict_do_nothing())
+    statement = make(table)
+    if update:
+        new = {name: statement.excluded[name] for name in update}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    session.execute(statement, list(rows))
