@@ -280,9 +280,11 @@ class BatchEngine:
                 continue
             task = TaskId(entry.job, entry.task, token)
             state = entry.state
+            if token not in waiting:
+                waiting[token] = self._folder(token).waiting
             if state is not EngineState.HELD:
                 look.open.append(task)
-            elif task.task in waiting.setdefault(token, self._folder(token).waiting):
+            elif task.task in waiting[token]:
                 look.waiting.append(task)
                 state = EngineState.QUEUED
             else:
