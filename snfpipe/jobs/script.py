@@ -130,4 +130,6 @@ def _link(name: Path, target: Path) -> None:
 
 def _shown(text: str) -> str:
     """Return text as a comment may hold it: one line, printable."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "?" for letter in text)
