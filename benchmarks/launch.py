@@ -99,10 +99,8 @@ def observe(root: Path, database: Database) -> None:
     with database.write() as session:
         for model, content in rows.items():
             store.insert(session, model, content)
-        for table in ("production", "job"):
-            session.execute(
-                sa.text(f"SELECT setval('{table}_id_seq', (SELECT max(id) FROM {table}))")
-            )
+        session.execute(sa.text("SELECT setval('production_id_seq', 1)"))
+        session.execute(sa.text("SELECT setval('job_id_seq', :last)"), {"last": NIGHTS})
     with database.write() as session:
         session.execute(sa.text("ANALYZE"))
 
