@@ -175,7 +175,7 @@ def test_the_shell_completes_commands_and_options(shell: Shell) -> None:
     """
     registered, commands, subcommands, options = shell(script).stdout.splitlines()
     assert registered.split()[-1] == "snf"
-    assert set(commands.split()) == {"simulate", "status", "summary", "srb_cleanup"}
+    assert set(commands.split()) == {"simulate", "status", "summary", "srb_cleanup", "snf_qsub"}
     assert subcommands.split() == ["current", "init", "upgrade"]
     assert {"--dry-run", "--json", "--verbose"} <= set(options.split())
 
