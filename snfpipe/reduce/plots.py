@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from snfpipe.reduce.optics import SIDE, STEP_ARCSEC
@@ -61,6 +62,7 @@ def plot_fit(path: str, found: Extraction) -> None:
             radius = np.hypot(*(found.scene.lens - [x[0], y[0]]).T)
             axes[3, column].semilogy(radius, image, ".", ms=2.5, color=_DATA)
             axes[3, column].semilogy(radius[there], model.data[k][there], ".", ms=1.5, color=_MODEL)
+            axes[3, column].yaxis.set_minor_formatter(NullFormatter())
             axes[3, column].set_xlabel("radius [spaxel]")
         for row, name in enumerate(("data", "model", "residual / error")):
             axes[row, 0].set_ylabel(f"{name}\n[spaxel]")
