@@ -21,14 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from snfpipe.config import load_project
+from snfpipe.db.session import Database, open_database
+from snfpipe.names import ExposureId, Night, ProductName
+from snfpipe.services.postgresql import PostgreSQL
+
 SOURCE = Path(__file__).parents[1]
-sys.path.insert(0, str(SOURCE))
-
-from snfpipe.config import load_project  # noqa: E402
-from snfpipe.db.session import Database, open_database  # noqa: E402
-from snfpipe.names import ExposureId, Night, ProductName  # noqa: E402
-from tests.services import PostgreSQL  # noqa: E402
-
 FILES, NIGHTS = 1_000_000, 1_700
 TURNS = 3
 LIMIT, LIMIT_MB, LIMIT_GROWTH = 1.5, 300, 1.05
@@ -167,20 +165,21 @@ def ours(root: Path, url: str) -> tuple[float, float, set[str]]:
 
 
 def main() -> int:
-    cluster = PostgreSQL()
     folder = Path(tempfile.mkdtemp(prefix="snf-reconcile-"))
+    folder.chmod(0o755)  # user postgres has to reach the socket
+    cluster = PostgreSQL(folder / "pg")
     try:
+        cluster.up()
         return measure(folder, cluster)
     finally:
-        cluster.stop()
-        shutil.rmtree(cluster.folder, ignore_errors=True)
+        cluster.down()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(root: Path, cluster: PostgreSQL) -> int:
     for name in ("configs", "versions", "lists"):
         shutil.copytree(SOURCE / name, root / name)
-    url = cluster.new_database()
+    url = cluster.url("snfpipe")
     os.environ["SNF_DATABASE_URL"] = url
     project = load_project(root)
     archive = project.site.archive

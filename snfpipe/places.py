@@ -127,7 +127,7 @@ def checked_path(path: str) -> str:
 
 
 class _Listing(NamedTuple):
-    """A folder's content: its files, by path and size, and its folders, by paths with ``/``."""
+    """A folder's content: its files in the order of their paths, and its folders, with ``/``."""
 
     files: list[Entry]
     folders: list[str]
@@ -150,10 +150,10 @@ def _runs(listing: Callable[[str], _Listing], folder: str) -> Iterator[list[Entr
             yield item
             continue
         files, folders = listing(item)
-        files.sort(reverse=bool(folders))
         if not folders:
             yield files
             continue
+        files.reverse()  # the next one comes last
         runs: list[list[Entry] | str] = []
         for below in sorted(folders):
             run = []
@@ -198,7 +198,7 @@ class LocalPlace:
                 raise
             return _Listing([], [])
         try:
-            for name in os.listdir(handle):
+            for name in sorted(os.listdir(handle)):  # as quick as may be: millions pass here
                 path = folder + name
                 if not folder and _is_ours(path):
                     continue
@@ -334,7 +334,7 @@ class RemotePlace:
                 folders.append(f"{path}/")
             else:
                 files.append((path, _size(entry)))
-        return _Listing(files, folders)
+        return _Listing(sorted(files), folders)
 
     def _list(self, folder: str) -> dict[str, dict[str, Any]]:
         """Return name -> what the other side says of it."""

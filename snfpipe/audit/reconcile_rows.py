@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, DeletedJob, File, Job, Owed, Process, ProcessParent
@@ -126,11 +126,23 @@ def live_twice(session: Session) -> list[list[Generation]]:
     """Return the live generations of products that have several, the oldest first."""
     ident = Process.id_process
     base = sa.func.substr(ident, 1, sa.func.length(ident) - INDEX_DIGITS)
-    # ids that differ in the index alone are neighbours in any order
-    before = sa.func.lag(base).over(order_by=ident)
-    pairs = sa.select(base.label("base"), before.label("before")).where(Process.state == "live")
-    neighbours = pairs.subquery()
-    query = sa.select(neighbours.c.base).where(neighbours.c.base == neighbours.c.before).distinct()
+    other = aliased(Process)
+    # of several generations one at least has an index, and few products have
+    query = (
+        sa.select(base)
+        .where(
+            Process.state == "live",
+            Process.idx > 0,
+            sa.exists().where(
+                other.id_process.between(base.concat("000"), base.concat("999")),
+                sa.func.length(other.id_process) == sa.func.length(ident),
+                other.id_process != ident,
+                other.state == "live",
+            ),
+        )
+        .distinct()
+        .order_by(base)
+    )
     found = []
     for same in session.scalars(query):
         several = (

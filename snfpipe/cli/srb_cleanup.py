@@ -123,7 +123,8 @@ def _look(
     from snfpipe.audit.reconcile import folder_of, reconcile, registered_count
     from snfpipe.jobs.repair import write_plan
 
-    with _progress("files", registered_count(database)) as progress:
+    shown = sys.stderr.isatty()
+    with _progress("files", registered_count(database) if shown else None) as progress:
         report, plan = reconcile(project, database, place, options, progress)
     if not plan.repairs:
         return report
