@@ -29,7 +29,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that Osiris and Anubis share."""
     for option in (
         click.option("--in-batch", "job_limit_s", type=float, hidden=True,
-                     help="The batch job's own time limit [s]; its script says it."),  # fmt: skip
+                     help="The batch job's own time limit [s]; its script says it."),
         click.option("--submit", is_flag=True, help="Submit it to the daemon queue, and end."),
         click.option("--for", "limit_s", type=click.FloatRange(1), metavar="SECONDS",
                      help="Hand over after so long; with --submit, the job's time limit (7 days)."),
