@@ -180,10 +180,10 @@ CASES = {
     ),
     # plans, sites
     "resources of nothing": Case(
-        PLAN, "cpu_s = 3600", "cpu_s = 0", ":7: resources.cpu_s", "found '0'", "at least 1",
+        PLAN, "cpu_s = 3600", "cpu_s = 0", ":8: resources.cpu_s", "found '0'", "at least 1",
     ),
     "a truth for a number": Case(
-        PLAN, "cpu_s = 3600", "cpu_s = true", ":7: resources.cpu_s", "found 'True'", "CPU seconds",
+        PLAN, "cpu_s = 3600", "cpu_s = true", ":8: resources.cpu_s", "found 'True'", "CPU seconds",
     ),
     "a plan's folder upwards": Case(
         PLAN, '"PES"', '"../PES"', ":3: folder", "found '../PES'", "expected a folder like PES",
