@@ -123,17 +123,22 @@ def twice_named(session: Session) -> list[str]:
 
 
 def live_twice(session: Session) -> list[list[Generation]]:
-    """Return the live generations of products that have several, the oldest first."""
+    """Return the live generations of products that have several, the oldest first.
+
+    Productions of one version share names of products but for the index: generations are those
+    of one job.
+    """
     ident = Process.id_process
     base = sa.func.substr(ident, 1, sa.func.length(ident) - INDEX_DIGITS)
     other = aliased(Process)
     # of several generations one at least has an index, and few products have
     query = (
-        sa.select(base)
+        sa.select(base, Process.job_id)
         .where(
             Process.state == "live",
             Process.idx > 0,
             sa.exists().where(
+                other.job_id.is_not_distinct_from(Process.job_id),
                 other.id_process.between(base.concat("000"), base.concat("999")),
                 sa.func.length(other.id_process) == sa.func.length(ident),
                 other.id_process != ident,
@@ -144,10 +149,11 @@ def live_twice(session: Session) -> list[list[Generation]]:
         .order_by(base)
     )
     found = []
-    for same in session.scalars(query):
+    for same, job_id in session.execute(query):
         several = (
             sa.select(ident, Process.job_id)
             .where(ident.between(f"{same}000", f"{same}999"), Process.state == "live")
+            .where(Process.job_id.is_not_distinct_from(job_id))
             .order_by(ident)
         )
         found.append(
