@@ -119,7 +119,7 @@ def fill(root: Path) -> dict[str, int]:
     connection.commit()
     _settle(project, database)
     connection.commit()
-    connection.autocommit = True
+    connection.driver_connection.autocommit = True
     cursor.execute("VACUUM ANALYZE")  # as a server does by itself after a while
     counts = {}
     for table in ("target", "job", "process", "file", "owed"):
