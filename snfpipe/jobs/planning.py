@@ -29,7 +29,8 @@ from snfpipe.db.models import (
 )
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
-from snfpipe.jobs import driver
+from snfpipe.jobs import driver, expand
+from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
     Settled,
     manifest_path,
@@ -37,11 +38,10 @@ from snfpipe.jobs.manifest import (
     sha256,
     write_manifests,
 )
-from snfpipe.jobs.script import environment
-from snfpipe.jobs.spec import JobSpec, Product
+from snfpipe.jobs.spec import JobSpec
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
-from snfpipe.plans.base import OwedProduct, UnitPlan, Verdict, digest, selection
+from snfpipe.plans.base import UnitPlan, Verdict, digest
 from snfpipe.states import CLAIMABLE, SETTLED, State, check_change
 
 
@@ -130,6 +130,7 @@ def plan_jobs(
         Jobs leave their products in the work folder, too.
     """
     production_id = ensure_production(session, project, step)
+    variables = variables_of(project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
     digests = {plan.unit: digest(step, plan) for plan in plans}
     free = [plan for plan in plans if _is_free(rows[plan.unit], digests[plan.unit])]
@@ -144,7 +145,10 @@ def plan_jobs(
         number = row.attempts + 1
         token = secrets.token_hex(8)
         folder = project.site.jobs / row.folder / f"{row.name}.attempts" / f"{number:03}-{token}"
-        spec = replace(_spec(project, step, plan, number, token, folder, names), keep=keep)
+        spec = job_spec(
+            project, step, plan, expand.Attempt(number, token, folder), names[plan.unit],
+            variables, keep=keep,
+        )  # fmt: skip
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
@@ -157,23 +161,9 @@ def plan_jobs(
             attempts.append(attempt)
         changes.append(change)
     store.insert(session, Attempt, attempts)
-    if changes:
-        session.execute(sa.update(Job), changes)
+    store.update_rows(session, Job, changes, ["id"])
     _supersede(session, [rows[plan.unit].id for plan in free if plan.verdict])
     return Planned(tuple(claimed), tuple(settled))
-
-
-def unregistered(
-    project: Project, step: Step, plan: UnitPlan, place: Path, *, keep: bool = False
-) -> JobSpec:
-    """Return the spec of a job that the database never hears of: its products stay in `place`."""
-    token = secrets.token_hex(8)
-    attempts = place / f"{step.job_name(plan.unit)}.attempts"
-    number = 1 + max((int(it.name[:3]) for it in attempts.glob("[0-9][0-9][0-9]-*")), default=0)
-    folder = attempts / f"{number:03}-{token}"
-    names = {(plan.unit, n): product_name(project, owed, 0) for n, owed in enumerate(plan.owed)}
-    spec = _spec(project, step, plan, number, token, folder, names)
-    return replace(spec, keep=keep, stays_in=str(place))
 
 
 def ensure_production(session: Session, project: Project, step: Step) -> int:
@@ -254,62 +244,44 @@ def _lock_rows(
 
 def _reserve(
     session: Session, project: Project, plans: Iterable[UnitPlan]
-) -> dict[tuple[str, int], ProductName]:
+) -> dict[str, list[ProductName]]:
     """Reserve the index of every owed product; one that was ever used is not given again.
 
     Returns
     -------
     dict
-        (unit, position in the unit's owed products) -> name.
+        Unit -> a name for each of its owed products.
     """
-    wanted = {
-        (plan.unit, n): product_name(project, owed, 0)
-        for plan in plans
-        for n, owed in enumerate(plan.owed)
-    }
-    bases = {name.base for name in wanted.values()}
+    names = {plan.unit: [product_name(project, it, 0) for it in plan.owed] for plan in plans}
+    bases = sorted({name.base for own in names.values() for name in own})
     last: dict[str, int] = {}
-    for part in store.chunks(sorted(bases)):
+    for part in store.chunks(bases):
         query = sa.select(ProductIndex.base, ProductIndex.last, ProductIndex.used).where(
             ProductIndex.base.in_(part)
         )
         for base, index, used in session.execute(query):
             last[base] = index + 1 if used else index
-    rows = [{"base": base, "last": last.get(base, 0), "used": False} for base in sorted(bases)]
+    rows = [{"base": base, "last": last.get(base, 0), "used": False} for base in bases]
     store.upsert(session, ProductIndex, rows, ["last", "used"])
     return {
-        (unit, n): product_name(project, owed, last.get(wanted[unit, n].base, 0))
-        for plan in plans
-        for unit in (plan.unit,)
-        for n, owed in enumerate(plan.owed)
+        unit: [
+            replace(name, index=last[name.base]) if last.get(name.base) else name for name in own
+        ]
+        for unit, own in names.items()
     }
-
-
-def product_name(project: Project, owed: OwedProduct, index: int) -> ProductName:
-    """Return an owed product's file name."""
-    return ProductName(
-        owed.exposure,
-        owed.channel,
-        owed.fclass,
-        owed.xfclass,
-        project.number,
-        index,
-        owed.extension,
-    )
 
 
 def _declare(
     session: Session,
     plans: Sequence[tuple[int, UnitPlan]],
-    names: Mapping[tuple[str, int], ProductName],
+    names: Mapping[str, Sequence[ProductName]],
 ) -> None:
     """Replace what jobs declared that they owe."""
     for part in store.chunks([job_id for job_id, _plan in plans]):
         session.execute(sa.delete(Owed).where(Owed.job_id.in_(part)))
     rows = []
     for job_id, plan in plans:
-        for n, owed in enumerate(plan.owed):
-            name = names[plan.unit, n]
+        for owed, name in zip(plan.owed, names[plan.unit], strict=True):
             rows.append(
                 {
                     "job_id": job_id,
@@ -324,88 +296,6 @@ def _declare(
                 }
             )
     store.insert(session, Owed, rows)
-
-
-def _spec(
-    project: Project,
-    step: Step,
-    plan: UnitPlan,
-    number: int,
-    token: str,
-    folder: Path,
-    names: Mapping[tuple[str, int], ProductName],
-) -> JobSpec:
-    """Turn a unit plan into the spec of an attempt."""
-    areas = {"raw": project.site.raw, "archive": project.site.archive}
-    paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
-    own = {
-        name.base: name.id_process for n in range(len(plan.owed)) for name in (names[plan.unit, n],)
-    }
-    products = tuple(
-        _product(owed, names[plan.unit, n], own)
-        for n, owed in enumerate(plan.owed)
-        if owed.reason is None
-    )
-    outputs: dict[str, dict[str, str]] = {}
-    for product in products:
-        outputs.setdefault(product.item, {}).update(product.files)
-    items = tuple(
-        {
-            "item": item.item,
-            "inputs": {
-                role: paths[given[0]] if len(given) == 1 else [paths[ident] for ident in given]
-                for role, given in item.inputs.items()
-            },
-            "values": dict(item.values),
-            "outputs": outputs.get(item.item, {}),
-        }
-        for item in plan.items
-    )
-    variables = {
-        "SNF_VERSION_LITE": project.version.lite,
-        "SNF_TASKS": str(project.root),
-        **step.environment,
-    }
-    resources = step.resources
-    return JobSpec(
-        job=step.job_name(plan.unit),
-        production=step.production,
-        plan=step.plan,
-        unit=plan.unit,
-        unit_kind=step.unit_kind,
-        version=project.version.label,
-        token=token,
-        number=number,
-        folder=str(folder),
-        archive=str(project.site.archive),
-        environment=environment(variables, project.version.label, str(project.site.jobs)),
-        limits={
-            "cpu_s": resources.cpu_s,
-            "memory_mb": resources.memory_mb,
-            "wall_s": resources.wall_s,
-        },
-        command=step.program.command,
-        options=dict(step.options),
-        items=items,
-        products=products,
-        selection=tuple(selection(plan)),
-        identity=step.identity,
-    )
-
-
-def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
-    """Return an owed product as specs carry it; parents of the same unit get their index."""
-    return Product(
-        id_process=name.id_process,
-        name=str(name),
-        item=owed.item,
-        role=owed.role,
-        fclass=owed.fclass,
-        xfclass=owed.xfclass,
-        parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in owed.parents)),
-        auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
-        target_id=owed.target_id,
-    )
 
 
 def _claim(

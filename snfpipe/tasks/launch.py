@@ -25,7 +25,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Submission
 from snfpipe.errors import NotFound
-from snfpipe.jobs import planning
+from snfpipe.jobs import expand, planning
 from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.submit import Submitter, submission
 from snfpipe.plans import PLANS
@@ -170,7 +170,7 @@ def try_out(
     submitted = 0
     if not dry_run:
         run = [plans[it.unit] for it in units if it.deed != "nothing"]
-        specs = [planning.unregistered(project, step, plan, place, keep=keep) for plan in run]
+        specs = [expand.unregistered(project, step, plan, place, keep=keep) for plan in run]
         for spec in specs:
             write_attempt(spec)
         if submit:
@@ -264,7 +264,7 @@ def _work(project: Project, plan: UnitPlan) -> list[Work]:
     made: dict[str, list[str]] = {}
     for owed in plan.owed:
         if owed.reason is None:
-            name = planning.product_name(project, owed, 0)
+            name = expand.product_name(project, owed, 0)
             made.setdefault(owed.item, []).append(f"{name.stem[:-3]}III.{name.extension}")
     return [
         Work(

@@ -1,0 +1,158 @@
+"""Expanding: from a unit plan to the spec of an attempt, which holds all that its job needs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snfpipe.config import Project, Step
+from snfpipe.jobs.script import environment
+from snfpipe.jobs.spec import JobSpec, Product
+from snfpipe.names import ProductName
+from snfpipe.plans.base import OwedProduct, UnitPlan, selection
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt at a job: its number, its token, its folder."""
+
+    number: int
+    token: str
+    folder: Path
+
+
+def variables_of(project: Project, step: Step) -> dict[str, str]:
+    """Return all that the environment of a step's jobs holds; the same for every unit."""
+    variables = {
+        "SNF_VERSION_LITE": project.version.lite,
+        "SNF_TASKS": str(project.root),
+        **step.environment,
+    }
+    return environment(variables, project.version.label, str(project.site.jobs))
+
+
+def product_name(project: Project, owed: OwedProduct, index: int) -> ProductName:
+    """Return an owed product's file name."""
+    return ProductName(
+        owed.exposure,
+        owed.channel,
+        owed.fclass,
+        owed.xfclass,
+        project.number,
+        index,
+        owed.extension,
+    )
+
+
+def job_spec(
+    project: Project,
+    step: Step,
+    plan: UnitPlan,
+    attempt: Attempt,
+    names: Sequence[ProductName],
+    variables: Mapping[str, str],
+    *,
+    keep: bool = False,
+    stays_in: str = "",
+) -> JobSpec:
+    """Turn a unit plan into the spec of an attempt.
+
+    Parameters
+    ----------
+    project, step : Project, Step
+        What is produced.
+    plan : UnitPlan
+        The unit, as its plan selected it.
+    attempt : Attempt
+        Which attempt.
+    names : sequence of ProductName
+        A name for each of the plan's owed products.
+    variables : mapping
+        The job's environment, see :func:`variables_of`.
+    keep : bool
+        The job leaves its products in the work folder, too.
+    stays_in : str
+        The folder that the products of a job without a row stay in.
+    """
+    areas = {"raw": project.site.raw, "archive": project.site.archive}
+    paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
+    own = {name.base: name.id_process for name in names}
+    products = tuple(
+        _product(owed, name, own)
+        for owed, name in zip(plan.owed, names, strict=True)
+        if owed.reason is None
+    )
+    outputs: dict[str, dict[str, str]] = {}
+    for product in products:
+        outputs.setdefault(product.item, {}).update(product.files)
+    items = tuple(
+        {
+            "item": item.item,
+            "inputs": {
+                role: paths[given[0]] if len(given) == 1 else [paths[ident] for ident in given]
+                for role, given in item.inputs.items()
+            },
+            "values": dict(item.values),
+            "outputs": outputs.get(item.item, {}),
+        }
+        for item in plan.items
+    )
+    resources = step.resources
+    return JobSpec(
+        job=step.job_name(plan.unit),
+        production=step.production,
+        plan=step.plan,
+        unit=plan.unit,
+        unit_kind=step.unit_kind,
+        version=project.version.label,
+        token=attempt.token,
+        number=attempt.number,
+        folder=str(attempt.folder),
+        archive=str(project.site.archive),
+        environment=dict(variables),
+        limits={
+            "cpu_s": resources.cpu_s,
+            "memory_mb": resources.memory_mb,
+            "wall_s": resources.wall_s,
+        },
+        command=step.program.command,
+        options=dict(step.options),
+        items=items,
+        products=products,
+        selection=tuple(selection(plan)),
+        identity=step.identity,
+        keep=keep,
+        stays_in=stays_in,
+    )
+
+
+def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
+    """Return an owed product as specs carry it; parents of the same unit get their index."""
+    return Product(
+        id_process=name.id_process,
+        name=str(name),
+        item=owed.item,
+        role=owed.role,
+        fclass=owed.fclass,
+        xfclass=owed.xfclass,
+        parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in owed.parents)),
+        auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
+        target_id=owed.target_id,
+    )
+
+
+def unregistered(
+    project: Project, step: Step, plan: UnitPlan, place: Path, *, keep: bool = False
+) -> JobSpec:
+    """Return the spec of a job that the database never hears of: its products stay in `place`."""
+    token = secrets.token_hex(8)
+    attempts = place / f"{step.job_name(plan.unit)}.attempts"
+    number = 1 + max((int(it.name[:3]) for it in attempts.glob("[0-9][0-9][0-9]-*")), default=0)
+    folder = attempts / f"{number:03}-{token}"
+    return job_spec(
+        project, step, plan, Attempt(number, token, folder),
+        [product_name(project, owed, 0) for owed in plan.owed],
+        variables_of(project, step), keep=keep, stays_in=str(place),
+    )  # fmt: skip
