@@ -7,29 +7,18 @@ Both run in the daemon queue: the one that the site's settings name for plan ``o
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from pathlib import Path
-
-from sqlalchemy.engine import make_url
 
 from snfpipe.config import Project
 from snfpipe.engines.settings import Settings
-from snfpipe.engines.single import JOB_ID, Single, SingleJobs
-from snfpipe.errors import Refused
+from snfpipe.engines.single import JOB_ID, SingleJobs
+from snfpipe.jobs.single import submit_command
 
 OSIRIS = "Osiris"
 ANUBIS = "Anubis"
 LIMIT_S = 7 * 24 * 3600.0
 #: How long before its limit Osiris hands over, at most: a harvest stops between two transactions.
 _MARGIN_S = 120.0
-
-_SCRIPT = """\
-#!/bin/bash
-# {name}, the post-mortem daemon of {project}, as a batch job.
-export SNF_PROJECT={root}
-{database}exec {python} -I -m snfpipe.cli.osiris {command}
-"""
 
 
 def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT_S) -> str:
@@ -53,10 +42,16 @@ def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT
     ServiceUnavailable
         The scheduler does not take it.
     """
-    jobs = SingleJobs(project.site)
-    script = _write_script(project, name, words, limit_s)
-    queue = Settings.of(project.site.settings).queue_of("osiris")
-    return jobs.submit(Single(name, script, script.with_suffix(".log"), queue, limit_s))
+    SingleJobs(project.site)  # a site without a queue is refused
+    folder = project.site.jobs.parent / ".osiris"
+    folder.mkdir(parents=True, exist_ok=True)
+    daemon = [sys.executable, "-I", "-m", "snfpipe.cli.osiris", name.lower()]
+    return submit_command(
+        project, name, [*daemon, "--in-batch", f"{limit_s:g}", *words],
+        log=folder / f"{name}.log",
+        queue=Settings.of(project.site.settings).queue_of("osiris"),
+        wall_s=limit_s,
+    ).engine_id  # fmt: skip
 
 
 def time_to_serve(limit_s: float) -> float:
@@ -69,38 +64,3 @@ def take_the_name(project: Project) -> str:
     ident = os.environ.get(JOB_ID[project.site.engine], "")
     answer = SingleJobs(project.site).rename(ident, OSIRIS)
     return "" if answer.status == 0 else answer.said
-
-
-def _database() -> str:
-    """Return the line that names the database where it is not the site's."""
-    url = os.environ.get("SNF_DATABASE_URL")
-    if not url:
-        return ""
-    if make_url(url).password:
-        raise Refused(
-            "SNF_DATABASE_URL holds a password, which no job script may",
-            hint="name the database in the site file, and put its password into ~/.pgpass",
-        )
-    return f"export SNF_DATABASE_URL={shlex.quote(url)}\n"
-
-
-def _write_script(project: Project, name: str, words: list[str], limit_s: float) -> Path:
-    """Write a daemon's job script."""
-    folder = project.site.jobs.parent / ".osiris"
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [name.lower(), "--in-batch", f"{limit_s:g}", *words]
-    path = folder / f"{name}.sh"
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(
-        _SCRIPT.format(
-            name=name,
-            project=ascii(str(project.root)),
-            root=shlex.quote(str(project.root)),
-            database=_database(),
-            python=shlex.quote(sys.executable),
-            command=shlex.join(command),
-        ),
-        encoding="utf-8",
-    )
-    aside.replace(path)
-    return path
