@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ class PostgreSQL(private.PostgreSQL):
         name = f"t_{uuid.uuid4().hex[:12]}"
         self.create(name)
         return self.url(name)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Be stopped for a while, and running again for whoever comes next."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
 
 
 @pytest.fixture(scope="session")

@@ -93,12 +93,10 @@ def anubis(**given: Any) -> int:
     if given["submit"]:
         return _submit(project, given, dry_run=False, only_anubis=True)
     with _osiris(project, given) as one:
-        if one.wait():
-            if given["job_limit_s"]:
-                _become_osiris(project, given, one.say)
+        if given["job_limit_s"]:
+            _wait_in_batch(project, given, one)
+        elif one.wait():
             one.serve()
-        elif given["job_limit_s"]:
-            _next_anubis(project, given, one.say)
     return 0
 
 
@@ -264,14 +262,19 @@ def _words(given: dict[str, Any]) -> list[str]:
     return words
 
 
-def _become_osiris(project: Project, given: dict[str, Any], say: Callable[[Event], None]) -> None:
-    """Take the name of Osiris, and queue the next Anubis."""
+def _wait_in_batch(project: Project, given: dict[str, Any], one: Osiris) -> None:
+    """Be Anubis in a job: take the name of Osiris with his work; the next Anubis is queued."""
     from snfpipe.jobs.osiris import Event
-    from snfpipe.jobs.osiris_batch import take_the_name
+    from snfpipe.jobs.osiris_batch import take_the_name, time_to_wait
 
+    if not one.wait(time_to_wait(given["job_limit_s"])):
+        if not one.stopped:
+            _next_anubis(project, given, one.say)
+        return
     if trouble := take_the_name(project):
-        say(Event("keeps its name", trouble))
-    _next_anubis(project, given, say)
+        one.say(Event("keeps its name", trouble))
+    _next_anubis(project, given, one.say)
+    one.serve()
 
 
 def _next_anubis(project: Project, given: dict[str, Any], say: Callable[[Event], None]) -> None:

@@ -8,6 +8,7 @@ waits for its turn instead of failing half-way; on PostgreSQL a transaction that
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,7 @@ class Database:
     def __init__(self, url: URL, pool_size: int = 5) -> None:
         self.url = url
         self.engine: Engine = _make_engine(url, pool_size)
+        self._patience_s = _BUSY_S
 
     @property
     def shown(self) -> str:
@@ -73,15 +75,22 @@ class Database:
             yield session
             session.commit()
 
-    def transact(self, work: Callable[[Session], T], patience_s: float = _BUSY_S) -> T:
+    def with_patience(self, seconds: float) -> Database:
+        """Return the same database for one who has better to do than to wait longer for it."""
+        other = copy.copy(self)
+        other._patience_s = seconds
+        return other
+
+    def transact(self, work: Callable[[Session], T]) -> T:
         """Run `work` in a writing transaction, again where it lost a race or its connection.
 
         Raises
         ------
         ServiceUnavailable
-            When the database could not be reached or written for `patience_s` seconds.
+            When the database could not be reached or written for a minute; see also
+            :meth:`with_patience`.
         """
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + self._patience_s
         pause_s = 0.05
         while True:
             try:

@@ -8,6 +8,7 @@ of them believed dead, do no harm either: every change is conditional.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -90,6 +91,7 @@ class Osiris:
         limit_s: float | None = None,
         since: datetime | None = None,
     ) -> None:
+        database = database.with_patience(_SHORT_S)  # it says so, and looks again
         self._project = project
         self._database = database
         self._engine = engine
@@ -110,6 +112,11 @@ class Osiris:
     def stop(self) -> None:
         """Hand over after what is being written now; a signal handler may call it."""
         self._stopping = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
 
     @property
     def over(self) -> bool:
@@ -136,10 +143,11 @@ class Osiris:
             hint="`anubis` waits and takes over when that one stops",
         )
 
-    def wait(self) -> bool:
-        """Be Anubis: return True with the lease taken, False where it is time to stop before."""
+    def wait(self, limit_s: float = math.inf) -> bool:
+        """Be Anubis, for `limit_s` at most; tell whether the lease was taken."""
         self.say(Event("waits", "takes over when the heartbeat of Osiris stops"))
-        while not self.over:
+        until = time.monotonic() + limit_s
+        while not self.over and time.monotonic() < until:
             if self._reach(self._take):
                 self.say(Event("took over", f"serves {self._engine.name} jobs from now on"))
                 return True
@@ -206,8 +214,7 @@ class Osiris:
         """Take or renew the lease; tell whether it is ours."""
         began = time.monotonic()
         ours = self._database.transact(
-            lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s),
-            patience_s=_SHORT_S,
+            lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s)
         )
         if ours:
             self._renewed = began
@@ -247,9 +254,7 @@ class Osiris:
         """Give the lease back, so that Anubis need not wait for it to run out."""
 
         def work() -> bool:
-            self._database.transact(
-                lambda session: lease.release(session, self._lease, self._me), patience_s=_SHORT_S
-            )
+            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
             return True
 
         self._reach(work)

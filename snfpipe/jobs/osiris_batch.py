@@ -59,6 +59,15 @@ def time_to_serve(limit_s: float) -> float:
     return limit_s - min(_MARGIN_S, limit_s / 4)
 
 
+def time_to_wait(limit_s: float) -> float:
+    """Return after how long a job with a time limit leaves the wait to a fresh Anubis.
+
+    Osiris and Anubis are submitted together: one who waited as long as Osiris may serve would take
+    over at the end of his own time.
+    """
+    return 0.6 * time_to_serve(limit_s)
+
+
 def take_the_name(project: Project) -> str:
     """Rename the job this process runs in to Osiris; return what stood in the way, if anything."""
     ident = os.environ.get(JOB_ID[project.site.engine], "")

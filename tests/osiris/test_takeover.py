@@ -110,10 +110,9 @@ def test_osiris_goes_on_when_its_database_comes_back(postgresql, tmp_path, daemo
     until(lambda: osiris.said("began"))
     units = UNITS[:4]
     launch(bench, units, sleep_s=1.5)
-    postgresql.stop()
-    until(lambda: osiris.said("service away"))
-    until(lambda: not bench.engine.snapshot())  # the jobs end meanwhile
-    postgresql.start()
+    with postgresql.away():
+        until(lambda: osiris.said("service away"), 30)
+        until(lambda: not bench.engine.snapshot())  # the jobs end meanwhile
     until(lambda: osiris.said("service back"))
     check(bench, units)
     assert osiris.stop() == 0
