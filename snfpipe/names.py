@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import total_ordering
+from functools import cached_property, lru_cache, total_ordering
 from typing import Self
 
 from snfpipe.errors import BadName, shown
@@ -19,6 +19,7 @@ from snfpipe.errors import BadName, shown
 CHANNELS = {"P": 1, "R": 2, "B": 4}
 
 
+@lru_cache
 def channel_text(mask: int) -> str:
     """Return the letters of a channel mask, blue first: 6 -> ``BR``."""
     if not 0 < mask < 8:
@@ -126,9 +127,9 @@ class RunId:
         return f"{self.night}_{self.run:03}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ExposureId:
-    """An exposure of a run."""
+    """An exposure of a run; its texts are made once, thousands of products share it."""
 
     night: Night
     run: int
@@ -144,7 +145,7 @@ class ExposureId:
         """The run it belongs to."""
         return RunId(self.night, self.run)
 
-    @property
+    @cached_property
     def id_exposure(self) -> int:
         """The id: 9239060003."""
         return int(f"{self.night.code}{self.run:03}{self.exposure:03}")
@@ -161,9 +162,13 @@ class ExposureId:
         match = _match(_EXPOSURE, text, "exposure", "09_239_060_003")
         return cls(Night.parse(match[1]), int(match[2]), int(match[3]))
 
+    @cached_property
+    def _text(self) -> str:
+        return f"{self.night}_{self.run:03}_{self.exposure:03}"
+
     def __str__(self) -> str:
         """Return ``09_239_060_003``."""
-        return f"{self.night}_{self.run:03}_{self.exposure:03}"
+        return self._text
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +256,11 @@ class RawName:
         return f"{self.exposure.night.folder}/{self}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProductName:
     """A product: ``09_239_060_003_4_640_110_02-03_001.fits``.
 
-    Products of a whole night have run 000 and exposure 000.
+    Products of a whole night have run 000 and exposure 000.  Its texts are made once.
     """
 
     exposure: ExposureId
@@ -305,14 +310,14 @@ class ProductName:
         """Return the file name."""
         return f"{self.stem}.{self.extension}"
 
-    @property
+    @cached_property
     def stem(self) -> str:
         """The file name without its extension."""
         classes = f"{self.channel}_{self.fclass:03}_{self.xfclass:03}"
         version = f"{self.version // 100:02}-{self.version % 100:02}"
         return f"{self.exposure}_{classes}_{version}_{self.index:03}"
 
-    @property
+    @cached_property
     def base(self) -> str:
         """The process id without its index: what products that differ only by it share."""
         classes = f"{self.channel}{self.fclass:03}{self.xfclass:03}"

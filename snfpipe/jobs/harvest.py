@@ -8,11 +8,9 @@ and two may harvest the same jobs.
 
 from __future__ import annotations
 
-import gc
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +26,7 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineOutcome, EngineState
+from snfpipe.garbage import uncollected
 from snfpipe.jobs import ledger
 from snfpipe.jobs.commands import take
 from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored
@@ -125,7 +124,7 @@ class Harvester:
 
     def note(self, lost_since: datetime | None = None) -> list[Over]:
         """Bring the rows of jobs in hand up to date; return those that are over, not settled."""
-        with _uncollected():
+        with uncollected():
             over = self._note(lost_since)
         if over:
             killpoint("harvest:after-note")
@@ -323,18 +322,6 @@ class Harvester:
 def _has_ended(records: Sequence[Record]) -> bool:
     """Tell whether a ledger says that its script came to an end."""
     return last_of(records, "end") is not None or last_of(records, "ending") is not None
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Collect no garbage: a hundred thousand ends hold none, and looking costs a third more."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def last_of(records: Sequence[Record], kind: str) -> Record | None:

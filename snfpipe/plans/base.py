@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -97,25 +98,25 @@ class Plan(Protocol):
         ...
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def canonical(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(value)
 
 
 def selection(plan: UnitPlan) -> list[dict[str, Any]]:
     """Return the selected inputs as plain values, in a fixed order."""
-    return sorted(
-        (
-            {
-                "id_process": given.id_process,
-                "role": given.role,
-                "checksum": given.checksum,
-                "values": dict(given.values),
-            }
-            for given in plan.inputs
-        ),
-        key=canonical,
-    )
+    return [
+        {
+            "id_process": given.id_process,
+            "role": given.role,
+            "checksum": given.checksum,
+            "values": dict(given.values),
+        }
+        for given in sorted(plan.inputs, key=attrgetter("checksum", "id_process", "role"))
+    ]
 
 
 def digest(step: Step, plan: UnitPlan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -62,7 +63,7 @@ class Candidate:
     @property
     def exposure(self) -> ExposureId:
         """The exposure it belongs to."""
-        return ExposureId.from_id(self.id_exposure)
+        return _exposure(self.id_exposure)
 
     @property
     def pose(self) -> PoseId:
@@ -87,6 +88,8 @@ class Candidate:
             {name: getattr(self, name) for name in values},
         )
 
+
+_exposure = lru_cache(4096)(ExposureId.from_id)  # asked for again and again
 
 #: The columns of a candidate, in its order.
 _COLUMNS = (

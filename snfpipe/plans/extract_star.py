@@ -64,10 +64,10 @@ def _no_source(frame: Candidate) -> str | None:
 
 def _plan(unit: str, exposures: Sequence[Candidate], cubes: Sequence[Candidate]) -> UnitPlan:
     """Plan one unit."""
-    by_pose = {cube.pose: cube for cube in cubes}
+    by_pose = {(cube.id_exposure, cube.channel): cube for cube in cubes}
     inputs, items, wanted = [], [], []
     for raw in exposures:
-        cube = by_pose.get(raw.pose)
+        cube = by_pose.get((raw.id_exposure, raw.channel))
         reason = poor_pose(raw) or _no_source(raw) or (None if cube else "no cube")
         parents = (cube.id_process,) if cube else ()
         wanted += _owed(raw, parents, reason)
