@@ -263,12 +263,11 @@ class File(Base):
 
 
 class ProductIndex(Base):
-    """The last index III reserved for a product; one that was used is never given again."""
+    """The last index III that a product was registered under; none is ever given again."""
 
     __tablename__ = "product_index"
     base: Mapped[str] = mapped_column(_IdProcess, primary_key=True)
     last: Mapped[int]
-    used: Mapped[bool] = mapped_column(default=False)
 
 
 # --- what ran ------------------------------------------------------------------------------

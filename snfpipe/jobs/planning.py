@@ -134,7 +134,7 @@ def plan_jobs(
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
     digests = {plan.unit: digest(step, plan) for plan in plans}
     free = [plan for plan in plans if _is_free(rows[plan.unit], digests[plan.unit])]
-    names = _reserve(session, project, free)
+    names = _name(session, project, free)
     _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
     claimed = []
     settled = []
@@ -242,10 +242,12 @@ def _lock_rows(
     return rows
 
 
-def _reserve(
+def _name(
     session: Session, project: Project, plans: Iterable[UnitPlan]
 ) -> dict[str, list[ProductName]]:
-    """Reserve the index of every owed product; one that was ever used is not given again.
+    """Give every owed product an index; one that a product was registered under is not given again.
+
+    Until one of a job's attempts is registered, all of them get the same.
 
     Returns
     -------
@@ -253,19 +255,13 @@ def _reserve(
         Unit -> a name for each of its owed products.
     """
     names = {plan.unit: [product_name(project, it, 0) for it in plan.owed] for plan in plans}
-    bases = sorted({name.base for own in names.values() for name in own})
     last: dict[str, int] = {}
-    for part in store.chunks(bases):
-        query = sa.select(ProductIndex.base, ProductIndex.last, ProductIndex.used).where(
-            ProductIndex.base.in_(part)
-        )
-        for base, index, used in session.execute(query):
-            last[base] = index + 1 if used else index
-    rows = [{"base": base, "last": last.get(base, 0), "used": False} for base in bases]
-    store.upsert(session, ProductIndex, rows, ["last", "used"])
+    for part in store.chunks(name.base for own in names.values() for name in own):
+        query = sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
+        last |= {base: index for base, index in session.execute(query)}
     return {
         unit: [
-            replace(name, index=last[name.base]) if last.get(name.base) else name for name in own
+            replace(name, index=last[name.base] + 1) if name.base in last else name for name in own
         ]
         for unit, own in names.items()
     }
@@ -295,7 +291,7 @@ def _declare(
                     "reason": owed.reason,
                 }
             )
-    store.insert(session, Owed, rows)
+    store.insert_many(session, Owed, rows)
 
 
 def _claim(

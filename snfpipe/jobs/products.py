@@ -144,7 +144,7 @@ class _Changes:
         self._parents: list[dict[str, Any]] = []
         self._reparented: list[str] = []
         self._files: list[dict[str, Any]] = []
-        self._bases: list[str] = []
+        self._last: dict[str, int] = {}
 
     def take(self, job: Ended, before: Mapping[str, Standing]) -> None:
         """Take in the result of one job; parents come before their children."""
@@ -207,7 +207,7 @@ class _Changes:
             }
             for file in made.files
         ]
-        self._bases.append(name.base)
+        self._last[name.base] = name.index
 
     def write(self, session: Session) -> None:
         """Write everything, in bulk."""
@@ -215,18 +215,16 @@ class _Changes:
             session.execute(
                 sa.update(Process).where(Process.id_process.in_(part)).values(state="superseded")
             )
-        store.insert(session, Process, self._processes)
+        store.insert_many(session, Process, self._processes)
         store.update_rows(session, Process, self._updates, ["id_process"])
         for part in store.chunks(self._reparented):
             session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
         remove_marks.forget(session, self._reparented)
-        store.insert(session, ProcessParent, self._parents)
-        store.insert(session, File, self._files)
+        store.insert_many(session, ProcessParent, self._parents)
+        store.insert_many(session, File, self._files)
         remove_marks.relink(session, [row["id_process"] for row in self._processes])
-        for part in store.chunks(self._bases):
-            session.execute(
-                sa.update(ProductIndex).where(ProductIndex.base.in_(part)).values(used=True)
-            )
+        indices = [{"base": base, "last": last} for base, last in self._last.items()]
+        store.upsert(session, ProductIndex, indices, ["last"])
 
 
 def _parents_first(made: Sequence[Made]) -> list[Made]:

@@ -123,7 +123,7 @@ class Synthetic:
                  "fclass": fclass, "xfclass": xfclass, "channel": 4, "night": night,
                  "id_exposure": exposure.id_exposure}
             )  # fmt: skip
-            indices.append({"base": product.base, "last": index, "used": True})
+            indices.append({"base": product.base, "last": index})
             measures.append({"id_pose": int(f"{exposure.id_exposure}4"), "night": night,
                              "production_id": production, "measured": {"mean": 1.5}})  # fmt: skip
             if above:
@@ -132,7 +132,7 @@ class Synthetic:
         for model, rows in ((Process, processes), (File, files), (Owed, owed),
                             (ProcessParent, links), (PoseMeasure, measures)):  # fmt: skip
             store.insert(session, model, rows)
-        store.upsert(session, ProductIndex, indices, ["last", "used"])
+        store.upsert(session, ProductIndex, indices, ["last"])
 
     def _attempt(self, session, step, job_id, night, token, selection, moment):
         name, site = step.job_name(night), self.project.site

@@ -44,7 +44,6 @@ def upgrade() -> None:
         "product_index",
         sa.Column("base", sa.String(length=25), nullable=False),
         sa.Column("last", sa.Integer(), nullable=False),
-        sa.Column("used", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("base", name=op.f("pk_product_index")),
     )
     op.create_table(
