@@ -81,22 +81,23 @@ def place(archive: Path, token: str, files: Mapping[str, str]) -> None:
     OSError
         The disk is full, a file is neither in the incoming area nor in place, ...
     """
-    folders = set()
-    for path, checksum in files.items():
-        target = archive / path
-        if target.parent not in folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folders.add(target.parent)
-        source = incoming(archive, token) / target.name
+    received = str(incoming(archive, token))
+    folders: set[str] = set()
+    for path, checksum in files.items():  # texts: there may be hundreds of thousands
+        folder, _, name = f"{archive}/{path}".rpartition("/")
+        if folder not in folders:
+            os.makedirs(folder, exist_ok=True)
+            folders.add(folder)
+        source, target = f"{received}/{name}", f"{folder}/{name}"
         try:
             os.link(source, target)
         except FileExistsError:
-            if _same(source, target) or sha256_of(target) == checksum:
+            if _same(Path(source), Path(target)) or sha256_of(Path(target)) == checksum:
                 continue
             raise Refused(
                 f"another file stands at {target}", hint="`snf audit` tells whose it is"
             ) from None
-    sync(folders)
+    sync(map(Path, folders))
 
 
 def take_back(archive: Path, token: str, path: str) -> None:

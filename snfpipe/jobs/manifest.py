@@ -7,13 +7,13 @@ and is rewritten from the database where it is missing.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snfpipe.jobs.document import document
 from snfpipe.killpoint import killpoint
 from snfpipe.states import State
 
@@ -59,7 +59,7 @@ def manifest_text(
         "products": sorted(products, key=lambda product: str(product["id_process"])),
         "missing": missing or {},
     }
-    return json.dumps(content, sort_keys=True, indent=1) + "\n"
+    return document(content)
 
 
 def sha256(text: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
@@ -21,6 +22,7 @@ _ONE_THREAD = (
     "NUMEXPR_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+_AT_ONCE = 4
 
 
 def environment(version: Mapping[str, str], label: str, jobs: str) -> dict[str, str]:
@@ -98,19 +100,35 @@ exit $status
 """
 
 
-def write_attempt(spec: JobSpec) -> AttemptFolder:
-    """Write an attempt's folder: spec and script; again after a crash, the same files.
+def write_attempts(specs: Sequence[JobSpec]) -> None:
+    """Write the folders of many attempts, some at once: a network file system is waited for."""
+    if len(specs) < _AT_ONCE:
+        for spec in specs:
+            write_attempt(spec)
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _folder in pool.map(write_attempt, specs):
+            pass
 
-    The job folder gets links of the familiar names, ``<job>.sh``, ``<job>.out`` ..., to the
-    current attempt.
-    """
+
+def write_attempt(spec: JobSpec) -> AttemptFolder:
+    """Write an attempt's folder: spec and script; again after a crash, the same files."""
     folder = AttemptFolder.of(spec)
     folder.path.mkdir(parents=True, exist_ok=True)
     _write(folder.spec, spec.to_json())
     _write(folder.script, script(spec))
-    for path in (folder.script, folder.out, folder.err, folder.ledger, folder.spec):
-        _link(folder.job_folder / path.name, path)
+    link_attempt(folder)
     return folder
+
+
+def link_attempt(folder: AttemptFolder) -> None:
+    """Point the familiar names in a job's folder, ``<job>.sh``, ``.out``, ``.err``, to an attempt.
+
+    Links are few: a launch makes thousands, and each takes the file system longer than a file.
+    """
+    attempt = f"{folder.path.parent.name}/{folder.path.name}"
+    for path in (folder.script, folder.out, folder.err):
+        _link(folder.job_folder, path.name, f"{attempt}/{path.name}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -120,12 +138,15 @@ def _write(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _link(name: Path, target: Path) -> None:
+def _link(folder: Path, name: str, target: str) -> None:
     """Point a familiar name at an attempt's file, which may come later."""
-    aside = name.with_name(f".{name.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(os.path.relpath(target, name.parent))
-    aside.replace(name)
+    try:
+        os.symlink(target, f"{folder}/{name}")
+    except FileExistsError:  # that of the attempt before
+        aside = folder / f".{name}.{os.getpid()}"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to(target)
+        aside.replace(folder / name)
 
 
 def _shown(text: str) -> str:

@@ -6,9 +6,11 @@ Standard library only: it is read on the worker.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
+
+from snfpipe.jobs.document import document
 
 FORMAT = 1
 
@@ -62,6 +64,7 @@ class JobSpec:
     identity: dict[str, Any]
     keep: bool = False
     stays_in: str = ""
+    _text: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def incoming(self) -> Path:
@@ -71,19 +74,18 @@ class JobSpec:
         return Path(self.archive) / ".incoming" / self.token
 
     def to_json(self) -> str:
-        """Return the file's text: a line a field, and a line each of its items and products.
+        """Return the file's text: a line a field, and a line each of its items and products."""
+        if not self._text:  # made once: the database has it, and the attempt's folder
+            self._text.append(self._as_text())
+        return self._text[0]
 
-        Thousands are written at a launch: nothing is copied, and json's own quick encoder, which
-        does not indent, is used.
-        """
-        content: dict[str, Any] = {it.name: getattr(self, it.name) for it in fields(self)}
+    def _as_text(self) -> str:
+        content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
         content["products"] = [
-            {it.name: getattr(product, it.name) for it in fields(product)}
-            for product in self.products
+            {name: getattr(product, name) for name in _PRODUCT_FIELDS} for product in self.products
         ]
         content["format"] = FORMAT
-        lines = [f"{json.dumps(key)}: {_lines(content[key])}" for key in sorted(content)]
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+        return document(content)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -106,11 +108,8 @@ class JobSpec:
         return cls(**content)
 
 
-def _lines(value: Any) -> str:
-    """Return a value as JSON, long lists with a line a member."""
-    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(json.dumps(it, sort_keys=True) for it in value) + "\n]"
-    return json.dumps(value, sort_keys=True)
+_FIELDS = [it.name for it in fields(JobSpec) if it.init]
+_PRODUCT_FIELDS = [it.name for it in fields(Product)]
 
 
 @dataclass(frozen=True, slots=True)

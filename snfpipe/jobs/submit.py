@@ -19,7 +19,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver
 from snfpipe.jobs.in_hand import Whose, of_project
-from snfpipe.jobs.script import write_attempt
+from snfpipe.jobs.script import write_attempts
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.killpoint import killpoint
 from snfpipe.states import State
@@ -62,9 +62,9 @@ class Submitter:
 
     def add(self, specs: Iterable[JobSpec]) -> None:
         """Write the folders of claimed attempts; the next :meth:`send` submits them."""
-        for spec in specs:
-            write_attempt(spec)
-            self._waiting[spec.token] = submission(spec)
+        claimed = list(specs)
+        write_attempts(claimed)
+        self._waiting |= {spec.token: submission(spec) for spec in claimed}
 
     def send(self) -> None:
         """Submit what the engine takes, by one call, and store the ids it gave.

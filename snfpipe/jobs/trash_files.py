@@ -12,10 +12,11 @@ from snfpipe import archive
 from snfpipe.config import Project
 from snfpipe.jobs.manifest import manifest_path, sha256, write_manifest
 from snfpipe.jobs.remove_rows import Content
+from snfpipe.jobs.script import link_attempt
 from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.names import VersionName
 
-_LINKS = ("sh", "out", "err", "ledger", "json")
+_LINKS = ("sh", "out", "err")
 
 
 @contextmanager
@@ -85,18 +86,12 @@ def bring_job_back(project: Project, deletion: str, content: Content) -> None:
         if aside.is_dir():
             place.parent.mkdir(parents=True, exist_ok=True)
             aside.rename(place)
-        if job["token"] and place.name.endswith(job["token"]):
-            _link_attempt(AttemptFolder(place, job["name"]))
+        folder = AttemptFolder(place, job["name"])
+        current = job["token"] and place.name.endswith(job["token"])
+        if current and not (folder.job_folder / folder.script.name).is_symlink():
+            link_attempt(folder)
     if job["manifest"] is not None:
         write_manifest(manifest_path(jobdir / job["folder"], job["name"]), job["manifest"])
-
-
-def _link_attempt(folder: AttemptFolder) -> None:
-    """Point the familiar names in a job's folder at an attempt."""
-    for name in _LINKS:
-        link = folder.job_folder / f"{folder.job}.{name}"
-        if not link.is_symlink():
-            link.symlink_to(os.path.relpath(folder.path / link.name, link.parent))
 
 
 def _sha_of(path: Path) -> str:

@@ -25,8 +25,9 @@ from snfpipe.db.session import Database
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Submission
 from snfpipe.errors import NotFound
+from snfpipe.garbage import uncollected
 from snfpipe.jobs import expand, planning
-from snfpipe.jobs.script import write_attempt
+from snfpipe.jobs.script import write_attempts
 from snfpipe.jobs.submit import Submitter, submission
 from snfpipe.plans import PLANS
 from snfpipe.plans.base import UnitPlan, digest
@@ -101,6 +102,7 @@ def foresee(ordered: Ordered, database: Database) -> tuple[Launch, list[Work]]:
     return _result(ordered, units, 0, dry_run=True), work
 
 
+@uncollected()
 def launch(
     ordered: Ordered,
     database: Database,
@@ -171,8 +173,7 @@ def try_out(
     if not dry_run:
         run = [plans[it.unit] for it in units if it.deed != "nothing"]
         specs = [expand.unregistered(project, step, plan, place, keep=keep) for plan in run]
-        for spec in specs:
-            write_attempt(spec)
+        write_attempts(specs)
         if submit:
             waiting = {spec.token: submission(spec) for spec in specs}
             submitted = _send_all(project, waiting, progress)
