@@ -35,7 +35,7 @@ from snfpipe.services.postgresql import PostgreSQL
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.jobs.conftest import make_bench, night_of, unit_plan  # as above: not installed
+from tests.bench import make_bench, night_of, unit_plan  # as above: not installed
 
 JOBS = int(os.environ.get("SNF_BENCH_JOBS", "360"))
 PRODUCTS = 200
