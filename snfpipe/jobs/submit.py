@@ -48,6 +48,7 @@ class Submitter:
         self._engine = engine
         self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
+        self._tried: set[str] = set()  # what the engine may have, though it has not said so
 
     @property
     def capacity(self) -> int | None:
@@ -77,8 +78,9 @@ class Submitter:
         if not self._waiting:
             return
         killpoint("submit:before")
-        known = self._engine.find(self._waiting)
+        known = self._engine.find(self._tried & self._waiting.keys())
         batch = [job for token, job in self._waiting.items() if token not in known]
+        self._tried.update(job.token for job in batch)
         known |= self._engine.submit(batch)
         killpoint("submit:after-call")
         self._acknowledge(known)
@@ -88,13 +90,17 @@ class Submitter:
         specs = self._database.transact(self._take_over)
         started = [spec for spec in specs if AttemptFolder.of(spec).taken.exists()]
         self._acknowledge(dict.fromkeys((spec.token for spec in started), None))
-        self.add(spec for spec in specs if spec not in started)
+        begun = {spec.token for spec in started}
+        left = [spec for spec in specs if spec.token not in begun]
+        self._tried.update(spec.token for spec in left)
+        self.add(left)
         return len(specs)
 
     def forget(self, tokens: Iterable[str]) -> None:
         """Leave out attempts that were settled before the engine took them."""
         for token in tokens:
             self._waiting.pop(token, None)
+            self._tried.discard(token)
 
     def _take_over(self, session: Session) -> list[JobSpec]:
         """Make orphaned claims ours."""

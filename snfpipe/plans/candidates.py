@@ -207,7 +207,7 @@ def _query(
         query = query.where(Production.name.in_(productions))
     found = []
     for part in store.chunks(nights, 5_000):
-        rows = session.execute(query.where(Process.night.in_(part)))
+        rows = session.connection().execute(query.where(Process.night.in_(part)))
         found += [Candidate(*tuple(row)) for row in rows]
     return found
 
