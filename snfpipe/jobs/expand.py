@@ -125,6 +125,7 @@ def job_spec(
         identity=step.identity,
         keep=keep,
         stays_in=stays_in,
+        validates=step.validate == "audit",
     )
 
 

@@ -29,7 +29,9 @@ from snfpipe.jobs import remove_marks
 from snfpipe.jobs.logs import NO_LOGS, Tails
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.spec import JobSpec
+from snfpipe.jobs.validate import REGISTERED, VALIDATED
 from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
+from snfpipe.states import State
 
 _INDEX_DIGITS = 3
 _STANDING = (
@@ -37,6 +39,7 @@ _STANDING = (
     Process.id_process,
     Process.quality,
     Process.quality_s,
+    Process.status,
     File.name,
     File.role,
     File.checksum,
@@ -62,6 +65,7 @@ class Standing:
     id_process: str
     quality: int
     quality_s: str
+    status: int
     files: tuple[MadeFile, ...]
 
     def plain(self) -> dict[str, Any]:
@@ -92,7 +96,7 @@ def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, St
             file = MadeFile(row["name"], row["role"], row["checksum"], row["size"])
             before = mine[base].files if base in mine else ()
             mine[base] = Standing(
-                row["id_process"], row["quality"], row["quality_s"], (*before, file)
+                row["id_process"], row["quality"], row["quality_s"], row["status"], (*before, file)
             )
     return found
 
@@ -149,6 +153,8 @@ class _Changes:
     def take(self, job: Ended, before: Mapping[str, Standing]) -> None:
         """Take in the result of one job; parents come before their children."""
         stands = set()
+        complete = job.outcome.state is State.DONE
+        status = VALIDATED if job.spec.validates and complete else REGISTERED
         for made in _parents_first(job.outcome.made):
             same = kept(made, before)
             id_process = same.id_process if same else made.product.id_process
@@ -161,15 +167,15 @@ class _Changes:
             self._parents += [{"child": id_process, "parent": parent} for parent in parents]
             if same:
                 self._reparented.append(id_process)
-                if (same.quality, same.quality_s) != (made.quality, quality_s):
-                    self._updates.append(
-                        {"id_process": id_process, "quality": made.quality, "quality_s": quality_s}
-                    )
+                now = {"quality": made.quality, "quality_s": quality_s,
+                       "status": max(status, same.status)}  # fmt: skip
+                if now != {name: getattr(same, name) for name in now}:
+                    self._updates.append({"id_process": id_process, **now})
             else:
-                self._add(job, made, quality_s)
+                self._add(job, made, quality_s, status)
         self._superseded += [it.id_process for it in before.values() if it.id_process not in stands]
 
-    def _add(self, job: Ended, made: Made, quality_s: str) -> None:
+    def _add(self, job: Ended, made: Made, quality_s: str, status: int) -> None:
         """Add the rows of a new product."""
         name = ProductName.from_id(made.product.id_process)
         night = str(name.exposure.night)
@@ -188,7 +194,7 @@ class _Changes:
                 "id_pose": id_pose if id_pose in self._poses else None,
                 "target_id": made.product.target_id,
                 "job_id": job.job_id,
-                "status": 1,
+                "status": status,
                 "quality": made.quality,
                 "quality_s": quality_s,
                 "state": "live",

@@ -41,7 +41,8 @@ class JobSpec:
 
     ``items`` is the program's worklist, paths included; ``selection`` and ``identity`` are what
     the manifest repeats.  ``keep`` leaves the products in the work folder, too; ``stays_in`` names
-    the folder that gets the products of a job that nothing is registered of.
+    the folder that gets the products of a job that nothing is registered of.  What a job with
+    ``validates`` made is validated when it is registered, where nothing is missing.
     """
 
     job: str
@@ -64,6 +65,7 @@ class JobSpec:
     identity: dict[str, Any]
     keep: bool = False
     stays_in: str = ""
+    validates: bool = False
     _text: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property

@@ -34,7 +34,8 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
     every = sorted({night for own in nights.values() for night in own})
     raw = of_units(step, nights, raw_frames(session, [17], every))
     cubes = of_units(step, nights, products(session, step, "cubes", [(22, 0)], every))
-    return {unit: _plan(unit, spectroscopic(raw[unit]), cubes[unit]) for unit in units}
+    missing = "no validated cube" if step.minimum_status > 1 else "no cube"
+    return {unit: _plan(unit, spectroscopic(raw[unit]), cubes[unit], missing) for unit in units}
 
 
 def owed(session: Session, step: Step, units: Sequence[str]) -> list[OwedProduct]:
@@ -62,13 +63,15 @@ def _no_source(frame: Candidate) -> str | None:
     return None
 
 
-def _plan(unit: str, exposures: Sequence[Candidate], cubes: Sequence[Candidate]) -> UnitPlan:
+def _plan(
+    unit: str, exposures: Sequence[Candidate], cubes: Sequence[Candidate], missing: str
+) -> UnitPlan:
     """Plan one unit."""
     by_pose = {(cube.id_exposure, cube.channel): cube for cube in cubes}
     inputs, items, wanted = [], [], []
     for raw in exposures:
         cube = by_pose.get((raw.id_exposure, raw.channel))
-        reason = poor_pose(raw) or _no_source(raw) or (None if cube else "no cube")
+        reason = poor_pose(raw) or _no_source(raw) or (None if cube else missing)
         parents = (cube.id_process,) if cube else ()
         wanted += _owed(raw, parents, reason)
         if cube is None or reason:

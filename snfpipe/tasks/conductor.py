@@ -33,7 +33,6 @@ from snfpipe.plans.base import digest
 from snfpipe.states import IN_HAND, State
 from snfpipe.tasks.look import JobRow
 from snfpipe.tasks.standing import WAITS_FOR_VALIDATION, Act, Standing, judge
-from snfpipe.tasks.validation import validate_outputs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -287,8 +286,6 @@ class Conductor:
         task = self._tasks.get((settled.production, settled.unit))
         if task is None:
             return
-        if self._driver.graph[task].step.validate == "audit" and settled.state is State.DONE:
-            validate_outputs(self._project, self._database, settled)
         standing = Standing(Act.NOTHING, str(settled.state), settled.reason)
         self._settled(task, standing, attempted=True)
 

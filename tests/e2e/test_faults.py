@@ -121,6 +121,30 @@ def test_items_that_fail_leave_the_good_ones_registered(project):
     assert f"{A}_001_003_4_022" not in live
 
 
+def test_a_step_validates_itself_where_nothing_is_missing(project):
+    """And what takes validated products only reads no others."""
+    path = project.root / "configs" / "productions" / "sample.toml"
+    text = path.read_text().replace('validate = "none"', 'validate = "audit"')
+    path.write_text(text.replace("inputs = { cubes", "minimum_status = 2\ninputs = { cubes"))
+    item = f"{A}_001_003_B"
+    project.write_behaviour(fail=[item], only="cube_generation")
+    told = project.doit(exit_code=1)
+    found = project.query(
+        "SELECT night, fclass, min(status), max(status) FROM process WHERE state = 'live' "
+        "AND (fclass, xfclass) IN ((22, 0), (38, 100)) GROUP BY night, fclass"
+    )
+    status = {(night, fclass): (low, high) for night, fclass, low, high in found}
+    assert status.pop((A, 22)) == (1, 1)  # one is missing: what is there waits for a person
+    assert status == {(n, f): (2, 2) for n in NIGHTS if n != A for f in (22, 38)}
+    assert f"extract_star:{A} nothing to do: no validated cube" in told
+    project.write_behaviour()
+    project.run("snf", "retry", "cube_generation:*")
+    project.doit()
+    made = "SELECT DISTINCT status FROM process WHERE state = 'live' AND job_id IS NOT NULL"
+    assert project.query(made) == [(2,)]
+    project.run("snf", "audit")
+
+
 @pytest.mark.services
 def test_a_full_disk_fails_the_unit_with_its_reason_and_registers_nothing_half(tmp_path):
     """The archive lies on a small tmpfs (mounting it needs root)."""

@@ -47,6 +47,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def test_doit_leaves_post_mortem_to_osiris_and_does_it_itself_without_one(project):
+    steps = project.root / "configs" / "productions" / "sample.toml"
+    steps.write_text(steps.read_text().replace('validate = "none"', 'validate = "audit"', 1))
     osiris = Daemon(project, "osiris")
     until(lambda: osiris.said("began"))
     refused = project.run("osiris", "--once", exit_code=3)
@@ -55,6 +57,8 @@ def test_doit_leaves_post_mortem_to_osiris_and_does_it_itself_without_one(projec
     assert "2 done" in told
     assert {event["unit"] for event in osiris.said("settled")} == set(NIGHTS)
     assert {event["state"] for event in osiris.said("settled")} == {"done"}
+    made = "SELECT DISTINCT status FROM process WHERE job_id IS NOT NULL"
+    assert project.query(made) == [(2,)]  # the step validates itself, whoever settles its jobs
     assert osiris.end() == 0
     assert osiris.said("stopped")
     project.doit()
