@@ -197,11 +197,20 @@ class ArrayFolder:
     @cached_property
     def tasks(self) -> dict[str, int]:
         """Token of a submission -> its task."""
+        return {token: int(task) for task, token, *_ in self._table}
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Task -> name of its submission."""
+        return {int(task): name for task, _token, name, *_ in self._table}
+
+    @cached_property
+    def _table(self) -> list[list[str]]:
         try:
             lines = (self.path / "tasks").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
-            return {}
-        return {token: int(task) for task, token, *_ in (line.split("\t") for line in lines)}
+            return []
+        return [line.split("\t") for line in lines]
 
     @cached_property
     def submissions(self) -> dict[int, str]:

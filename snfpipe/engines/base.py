@@ -126,6 +126,10 @@ class Engine(Protocol):
         """Return token -> engine id of submissions the engine knows, whoever made them."""
         ...
 
+    def names(self, engine_ids: Collection[str]) -> dict[str, str]:
+        """Return engine id -> name of submissions that a snapshot showed, where it is known."""
+        ...
+
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has on submissions that ended; it may lag, or have nothing."""
         ...

@@ -138,6 +138,15 @@ class BatchEngine:
             [token for token in tokens if token not in found]
         )
 
+    def names(self, engine_ids: Collection[str]) -> dict[str, str]:
+        """Return what the tables of arrays say."""
+        return {
+            str(it): name
+            for token, tasks in _by_token(parse_ids(engine_ids)).items()
+            for it in tasks
+            if (name := self._folder(token).names.get(it.task))
+        }
+
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has, or what is known of those that never reached it."""
         wanted = parse_ids(engine_ids)

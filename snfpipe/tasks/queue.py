@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from snfpipe.config import Site
+from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
@@ -23,7 +25,10 @@ from snfpipe.states import IN_HAND, State
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job in hand; times in seconds, None where they are not known."""
+    """A job in hand; times in seconds, None where they are not known.
+
+    One that is not ``registered`` is of ``batch_jobs -L``.
+    """
 
     name: str
     state: str
@@ -32,6 +37,7 @@ class QueuedJob:
     time_s: float | None
     cpu_s: float | None
     cpu_limit_s: float | None
+    registered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +87,28 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
         .order_by(Job.name)
     )
     with database.read() as session:
-        jobs = [
-            _job(look, name, state, engine_id, host, submitted)
-            for name, state, engine_id, host, submitted in session.execute(query)
-            if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
-        ]
+        jobs = [_job(look, *row) for row in session.execute(query)]
+        jobs += _unregistered(session, engine, look, {job.name for job in jobs})
+    if patterns:
+        jobs = [it for it in jobs if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
     order = {str(state): place for place, state in enumerate(_ORDER)}
     jobs.sort(key=lambda job: order.get(job.state, len(order)))
     return Queue(engine.name, look.taken, tuple(jobs))
+
+
+def _unregistered(
+    session: Session, engine: Engine, look: Look, listed: Collection[str]
+) -> list[QueuedJob]:
+    """Return the jobs in a look that the database never heard of; ids that it knows are over."""
+    strange = set(look.states)
+    for part in store.chunks(look.states):
+        known = sa.select(Attempt.engine_id).where(Attempt.engine_id.in_(part))
+        strange.difference_update(ident for ident in session.scalars(known) if ident)
+    return [
+        QueuedJob(name, str(look.states[ident]), ident, "", None, None, None, registered=False)
+        for ident, name in sorted(engine.names(strange).items())
+        if name not in listed
+    ]
 
 
 _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUED, State.CLAIMED)

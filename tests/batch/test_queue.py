@@ -150,6 +150,16 @@ def test_qstat2_shows_state_time_and_cpu_of_every_job_in_hand(project):
     assert call(project, command=qstat2).out.endswith("---\n0 running\n0 queued\n")
 
 
+def test_qstat2_shows_jobs_that_are_not_registered(project):
+    project.write_behaviour(sleep_s=2)
+    call(project, "-p", "TRY", "-m", "z", "-L", "-s", "06_334")
+    name = "SNF-0203-TRYz-06334"
+    (job,) = json.loads(call(project, "--json", command=qstat2).out)["jobs"]
+    assert (job["name"], job["state"], job["registered"]) == (name, "running", False)
+    assert re.search(rf"^{name} +running", call(project, command=qstat2).out, re.MULTILINE)
+    project.wait_for_jobs()
+
+
 @pytest.mark.services
 def test_a_schedulers_calls_do_not_grow_with_those_who_watch(tmp_path, grid_engine, postgresql):
     poll_s, cycles = 2.0, 5
