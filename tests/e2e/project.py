@@ -107,6 +107,7 @@ class Project:
                 stdin=subprocess.DEVNULL,
                 text=True,
                 process_group=0,
+                preexec_fn=_hear_interrupts,
             )
 
     def doit(self, *words: str, exit_code: int | None = 0, **environment: str) -> str:
@@ -192,6 +193,11 @@ class Project:
         while self.running_wrappers():
             assert time.monotonic() < deadline, "jobs still run"
             time.sleep(0.1)
+
+
+def _hear_interrupts() -> None:
+    """Let SIGINT interrupt: a shell that runs the tests in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
