@@ -67,6 +67,8 @@ def check_label(root: Path, label: str, asked_by: Where | None = None) -> Versio
         No such file; lists those that exist.
     BadName
         No version is called like that.
+    ConfigError
+        Another version has the same number.
     """
     name = VersionName.parse(label)
     known = list_versions(root)
@@ -76,6 +78,14 @@ def check_label(root: Path, label: str, asked_by: Where | None = None) -> Versio
             hint=f"versions that exist: {', '.join(known) or 'none'}",
             place=asked_by and asked_by(),
         )
+    for other in known:
+        if other != label and VersionName.parse(other).number == name.number:
+            raise ConfigError(
+                f"versions {label} and {other} have one number, {name.number}: the names of their "
+                "products would be the same",
+                hint="give one of them another label",
+                place=asked_by and asked_by(),
+            )
     return name
 
 

@@ -354,3 +354,11 @@ def test_any_bytes_are_refused_plainly(root: Path, content: bytes) -> None:
             assert error.exit_code == 2 and error.hint
         finally:
             path.write_bytes(before)
+
+
+def test_two_versions_of_one_number_are_refused(root: Path) -> None:
+    versions = root / "versions"
+    text = (versions / "SNF-02-03.toml").read_text()
+    (versions / "ABC-02-03.toml").write_text(text.replace("SNF-02-03", "ABC-02-03"))
+    with pytest.raises(ConfigError, match="SNF-02-03 and ABC-02-03 have one number, 203"):
+        load_project(root)
