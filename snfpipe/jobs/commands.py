@@ -125,7 +125,7 @@ def _worklist(spec: JobSpec) -> str:
     content = {
         "program": spec.identity["program"]["name"],
         "options": spec.options,
-        "items": list(spec.items),
+        "items": spec.worklist(),
     }
     return json.dumps(content, sort_keys=True, indent=1) + "\n"
 

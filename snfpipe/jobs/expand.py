@@ -84,9 +84,6 @@ def job_spec(
         for owed, name in zip(plan.owed, names, strict=True)
         if owed.reason is None
     )
-    outputs: dict[str, dict[str, str]] = {}
-    for product in products:
-        outputs.setdefault(product.item, {}).update(product.files)
     items = tuple(
         {
             "item": item.item,
@@ -95,7 +92,6 @@ def job_spec(
                 for role, given in item.inputs.items()
             },
             "values": dict(item.values),
-            "outputs": outputs.get(item.item, {}),
         }
         for item in plan.items
     )

@@ -39,7 +39,7 @@ class Product:
 class JobSpec:
     """One attempt at one job.
 
-    ``items`` is the program's worklist, paths included; ``selection`` and ``identity`` are what
+    ``items`` is what the program works on, paths included; ``selection`` and ``identity`` are what
     the manifest repeats.  ``keep`` leaves the products in the work folder, too; ``stays_in`` names
     the folder that gets the products of a job that nothing is registered of.  What a job with
     ``validates`` made is validated when it is registered, where nothing is missing.
@@ -74,6 +74,13 @@ class JobSpec:
         if self.stays_in:
             return Path(self.stays_in)
         return Path(self.archive) / ".incoming" / self.token
+
+    def worklist(self) -> list[dict[str, Any]]:
+        """Return the items as the program gets them: with a name for each file it is to leave."""
+        outputs: dict[str, dict[str, str]] = {item["item"]: {} for item in self.items}
+        for product in self.products:
+            outputs[product.item].update(product.files)
+        return [{**item, "outputs": outputs[item["item"]]} for item in self.items]
 
     def to_json(self) -> str:
         """Return the file's text: a line a field, and a line each of its items and products."""

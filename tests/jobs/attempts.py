@@ -69,8 +69,7 @@ def make_spec(
         limits={"cpu_s": cpu_s, "memory_mb": memory_mb, "wall_s": wall_s},
         command=("/bin/bash", str(program)),
         options={},
-        items=tuple({"item": it.item, "inputs": {}, "values": {}, "outputs": it.files}
-                    for it in products),
+        items=tuple({"item": it.item, "inputs": {}, "values": {}} for it in products),
         products=products,
         selection=(),
         identity=identity,

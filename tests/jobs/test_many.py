@@ -29,7 +29,7 @@ def pretend(spec: JobSpec) -> None:
     assert take(folder, "job")
     ledger.append(folder.ledger, "starting", host="worker", process="")
     with (folder.work / "results.jsonl").open("w") as results:
-        for item in spec.items:
+        for item in spec.worklist():
             for name in item["outputs"].values():
                 (folder.work / name).write_text(f"SIMPLE  = {spec.unit} {name}".ljust(2880))
             outputs = list(item["outputs"])
