@@ -85,13 +85,15 @@ for name in {http,https,no}_proxy {HTTP,HTTPS,NO}_PROXY SSL_CERT_{FILE,DIR} REQU
 done
 
 # Mounts and processes live in namespaces of their own: the kernel ends both with the target,
-# whatever becomes of this script. /proc, /sys and /dev/shm are what a running Linux has.
+# whatever becomes of this script. /proc, /sys and these of /dev are what a running Linux has.
 in_machine() {
     timeout --foreground --signal=KILL "$within" unshare --mount --pid --fork --kill-child bash -c '
         root=$0
         mount -t proc proc "$root/proc"
         mount --rbind /sys "$root/sys" && mount --make-rslave "$root/sys"
         mkdir -p "$root/dev/shm" && mount -t tmpfs shm "$root/dev/shm"
+        mkdir -p "$root/dev/pts" && mount -t devpts -o newinstance,ptmxmode=0666 pts "$root/dev/pts"
+        [ -e "$root/dev/ptmx" ] || ln -s pts/ptmx "$root/dev/ptmx"
         chroot "$root" env -i "$@"
         exit $?' "$root" "${environment[@]}" "$@" </dev/null
 }
