@@ -43,7 +43,8 @@ from snfpipe.db import store
 from snfpipe.db.session import Database
 from snfpipe.errors import SnfError
 from snfpipe.jobs.repair import Plan
-from snfpipe.places import LocalPlace, Place, Seen
+from snfpipe.places.base import Place, Seen
+from snfpipe.places.local import LocalPlace
 
 COLUMNS = ("trouble", "files", "bytes", "repairs")
 

@@ -20,7 +20,7 @@ from snfpipe.errors import BadName
 from snfpipe.jobs import repair as words
 from snfpipe.jobs.repair import Bring, Move, Repair, RowChange
 from snfpipe.names import Night, ProductName
-from snfpipe.places import Place, Seen, checked_path, checksum_of
+from snfpipe.places.base import Place, Seen, checked_path, checksum_of
 
 AUDIT = "srb_cleanup"
 

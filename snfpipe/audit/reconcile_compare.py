@@ -12,7 +12,7 @@ from snfpipe.audit.reconcile_cases import AUDIT
 from snfpipe.audit.reconcile_stream import Progress, differences
 from snfpipe.audit.reconcile_verify import Verifier, archived_checksums
 from snfpipe.errors import SnfError
-from snfpipe.places import Entry, Place
+from snfpipe.places.base import Entry, Place
 
 
 def compare(

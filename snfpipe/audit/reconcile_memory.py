@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from snfpipe.places import Seen
+from snfpipe.places.base import Seen
 
 _FORMAT = 1
 

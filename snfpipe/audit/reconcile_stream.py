@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from snfpipe.db.models import File
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
-from snfpipe.places import Entry
+from snfpipe.places.base import Entry
 
 #: Called with the number of files that are done with.
 Progress = Callable[[int], None]

@@ -9,7 +9,7 @@ from functools import partial
 from snfpipe.audit import reconcile_rows as rows
 from snfpipe.audit.reconcile_stream import Progress
 from snfpipe.db.session import Database
-from snfpipe.places import Place, checksum_of
+from snfpipe.places.base import Place, checksum_of
 
 #: Gives path -> checksum as it should be, for those of some paths that it knows.
 Expected = Callable[[list[str]], dict[str, str]]

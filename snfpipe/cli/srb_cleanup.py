@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snfpipe.audit.reconcile_stream import Progress
     from snfpipe.db.session import Database
     from snfpipe.jobs.repair_apply import Result
-    from snfpipe.places import Place
+    from snfpipe.places.base import Place
 
 
 @click.command()

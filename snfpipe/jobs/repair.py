@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from snfpipe.errors import ConfigError, NotFound, Place, SnfError, printable, shown
-from snfpipe.places import checked_path
+from snfpipe.places.base import checked_path
 
 FORMAT = 1
 

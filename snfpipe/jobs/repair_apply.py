@@ -26,7 +26,8 @@ from snfpipe.errors import Place as At
 from snfpipe.jobs.repair import Move, Plan, Repair, checked_line, plan_of, repair_of
 from snfpipe.jobs.repair_rows import change_rows, hold_rows, reversed_rows
 from snfpipe.killpoint import killpoint
-from snfpipe.places import Place, Seen, checksum_of, open_place
+from snfpipe.places import open_place
+from snfpipe.places.base import Place, Seen, checksum_of
 
 #: Called with every repair that is done with.
 Watch = Callable[[Repair], None]

@@ -7,7 +7,7 @@ from pathlib import Path
 from snfpipe.audit.reconcile import Options, Reconciled, reconcile
 from snfpipe.jobs.repair import Plan, write_plan
 from snfpipe.jobs.repair_apply import Result, apply, journal_of, undo
-from snfpipe.places import LocalPlace
+from snfpipe.places.local import LocalPlace
 from tests.audit.conftest import Case, case, produced
 
 __all__ = ["case", "produced"]

@@ -12,7 +12,7 @@ import pytest
 
 from snfpipe.errors import ConfigError, Refused
 from snfpipe.jobs.repair import read_plan, write_plan
-from snfpipe.places import LocalPlace
+from snfpipe.places.local import LocalPlace
 from tests.audit.conftest import Case
 from tests.reconcile.conftest import (
     CUBE,
