@@ -114,9 +114,18 @@ def distinct(reports: Iterable[Report]) -> list[Finding]:
     return kept
 
 
+def findings_table(
+    findings: Iterable[Finding],
+) -> tuple[tuple[str, ...], tuple[tuple[object, ...], ...]]:
+    """Return findings as the columns and rows of a table, a column a field."""
+    columns = tuple(field.name for field in fields(Finding))
+    rows = tuple(tuple(getattr(finding, name) for name in columns) for finding in findings)
+    return columns, rows
+
+
 def findings_frame(findings: Iterable[Finding]) -> DataFrame:
-    """Return findings as a table, a column a field."""
+    """Return findings as a data frame."""
     from pandas import DataFrame
 
-    columns = [field.name for field in fields(Finding)]
-    return DataFrame([asdict(finding) for finding in findings], columns=columns)
+    columns, rows = findings_table(findings)
+    return DataFrame(list(rows), columns=list(columns))
