@@ -170,5 +170,5 @@ def test_a_wrong_family_of_images_biases_standards_and_supernovae_alike(
 
 @pytest.mark.soak
 def test_full_size_spectra_hold_the_true_flux(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # blue is 1.4 % low: at three electrons a pixel, wings are taken for scattered light
+    # blue is 1.4 % low, and is not without scattered_light: wings seem to be taken for it
     check_spectra(reduce_night(find_preset("full"), tmp_path_factory), limit=0.02)
