@@ -74,12 +74,6 @@ class Report:
         """``clean``, or how many findings of which kind."""
         return verdict(self.findings)
 
-    def frame(self) -> DataFrame:
-        """Return the table, to be filtered, grouped, or written as CSV."""
-        from pandas import DataFrame
-
-        return DataFrame(list(self.rows), columns=list(self.columns))
-
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as docs/audit.md describes them."""
         return {

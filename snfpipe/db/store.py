@@ -60,7 +60,10 @@ def insert(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
 
 
 def insert_many(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
-    """Insert very many small `rows` (all with the same keys): a quarter of the time of `insert`."""
+    """Insert very many small `rows` (all with the same keys), by one document a chunk.
+
+    Long texts travel quicker by :func:`insert`: in a document each is quoted.
+    """
     if session.get_bind().dialect.name == "sqlite":
         insert(session, model, rows)
         return

@@ -113,7 +113,7 @@ def test_all_spectra_of_the_sample_hold_the_true_flux(
     check_spectra(reduce_night(replace(preset, nights=(preset.nights[night],)), tmp_path_factory))
 
 
-def check_spectra(night: Reduced, limit: float = 0.01) -> None:
+def check_spectra(night: Reduced) -> None:
     """Print and check flux, errors and refraction of every star of a night."""
     print()
     for name, found in night.compared().items():
@@ -121,7 +121,7 @@ def check_spectra(night: Reduced, limit: float = 0.01) -> None:
         header = found.spectrum.header
         turned = header["ES_PARAN"] - true["adr"]["theta_deg"]
         print(f"{name} {found}  angle {turned:+.2f} +- {header['ES_DT']:.2f} deg")
-        assert abs(found.ratio - 1) < limit, name
+        assert abs(found.ratio - 1) < 0.01, name
         # a bright star's errors are the flat's and the image's, some thousandths of its light
         bright = found.signal_to_noise > 200
         assert bright or 0.9 < found.pull_rms < 1.15, name
@@ -170,5 +170,5 @@ def test_a_wrong_family_of_images_biases_standards_and_supernovae_alike(
 
 @pytest.mark.soak
 def test_full_size_spectra_hold_the_true_flux(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # blue is 1.4 % low, and is not without scattered_light: wings seem to be taken for it
-    check_spectra(reduce_night(find_preset("full"), tmp_path_factory), limit=0.02)
+    # fails as yet: blue is 1.4 % low, by about as much as scattered_light takes off
+    check_spectra(reduce_night(find_preset("full"), tmp_path_factory))
