@@ -228,21 +228,27 @@ def _centroids(strips: Array, centres: Array, sigma: float, reach: float) -> tup
 
 
 def _fit_profile(frame: Frame, optics: Optics, coefficients: Array) -> tuple[float, float]:
-    """Fit core width and wings to the mean profile of all bright rows."""
-    edges = np.linspace(-6, 6, 121)
-    light = np.zeros(120)
-    weight = np.zeros(120)
-    offset = np.arange(-5, 6)
+    """Fit core width and wings to the mean profile of all bright rows, half-way to a neighbour.
+
+    Where the wings are not seen as far out as that, they are taken for scattered light.
+    """
+    pitch = optics.nx / -(-SPAXELS // optics.blocks)
+    sigma = optics.profile_sigma
+    reach, core = int(pitch / 2), int(np.ceil(2 * sigma))
+    edges = np.linspace(-reach, reach, 20 * reach + 1)
+    light = np.zeros(edges.size - 1)
+    weight = np.zeros(edges.size - 1)
+    offset = np.arange(-reach, reach + 1)
     for block in range(optics.blocks):
         first, end = optics.rows(block)
         own = optics.block == block
         centre = _powers(np.arange(end - first), end - first) @ coefficients[own].T
         base = np.rint(centre).astype(int)
-        inside = (base > 6) & (base < optics.nx - 7)
+        inside = (base > reach) & (base < optics.nx - reach - 1)
         pixel = np.clip(base[..., None] + offset, 0, optics.nx - 1)
         rows = np.arange(first, end)[:, None, None]
         value, noisy = frame.data[rows, pixel], frame.variance[rows, pixel] > 1e29
-        total = value[..., 3:8].sum(axis=2)
+        total = value[..., reach - core : reach + core + 1].sum(axis=2)
         bright = inside & (total > np.percentile(total, 40)) & ~noisy.any(axis=2)
         distance = (pixel - centre[..., None])[bright]
         share = (value / np.maximum(total, 1)[..., None])[bright]
@@ -254,8 +260,9 @@ def _fit_profile(frame: Frame, optics: Optics, coefficients: Array) -> tuple[flo
     from scipy.optimize import least_squares
 
     def off(p: Array) -> Array:
-        return np.asarray(p[2] * profile(middle[use], p[0], p[1]) + p[3] - mean)
+        near = [profile(middle[use] + away, p[0], p[1]) for away in (-pitch, 0.0, pitch)]
+        return np.asarray(p[2] * sum(near) + p[3] - mean)
 
-    fit = least_squares(off, [optics.profile_sigma, 0.04, 1.0, 0.0],
+    fit = least_squares(off, [sigma, 0.04, 1.0, 0.0],
                         bounds=([0.3, 0.0, 0.5, -0.1], [5.0, 0.3, 1.5, 0.1]))  # fmt: skip
     return float(fit.x[0]), float(fit.x[1])

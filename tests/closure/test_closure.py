@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from snfpipe.reduce import formats
 from snfpipe.reduce.cube_generation import Options, calibrate
-from snfpipe.reduce.formats import read_frame
+from snfpipe.reduce.optics import Optics
+from snfpipe.reduce.traces import find_traces
 from snfpipe.simulate import exposure
 from snfpipe.simulate.exposure import expected_image, night_truth
 from snfpipe.simulate.instrument import SETUPS, dichroic
+from snfpipe.simulate.optics import WING_FRACTION
 from snfpipe.simulate.presets import find_preset
 from tests.closure.conftest import Reduced, reduce_night
 from tests.closure.night import Work, compare
@@ -20,7 +25,7 @@ from tests.closure.night import Work, compare
 def test_frames_have_the_true_level_and_their_noise_the_true_size(tiny: Reduced) -> None:
     levels, pulls = [], []
     for name in tiny.truth:
-        frame = read_frame(str(tiny.work.path(name, "frame")))
+        frame = formats.read_frame(str(tiny.work.path(name, "frame")))
         expected, _truth = expected_image(tiny.work.preset, tiny.work.plan, tiny.work.frames[name])
         off = frame.data - expected
         pull = off / np.sqrt(frame.variance)
@@ -58,6 +63,19 @@ def test_saturated_empty_and_dark_less_frames_are_called_bad(
     bad = {name for name, line in quality.items() if line["quality"] == 2}
     print(f"\n{len(injected)} frames with faults, {len(bad)} called bad: {', '.join(sorted(bad))}")
     assert bad == injected
+
+
+@pytest.mark.parametrize("size", ["tiny", "full"])
+def test_the_wings_of_spectra_are_told_from_scattered_light(size: str) -> None:
+    work = Work(find_preset(size), find_preset(size).nights[0], Path())
+    name = next(name for name, frame in work.frames.items() if frame.fclass == 7)
+    image, _truth = expected_image(work.preset, work.plan, work.frames[name])
+    variance = image + 20.0
+    data = np.random.default_rng(1).normal(image, np.sqrt(variance))
+    optics = Optics.of(name[-1], *reversed(data.shape))
+    traces = find_traces(formats.Frame(fits.Header(), data, variance), optics)
+    print(f"\n{size}: {traces.wing:.4f} of the light in the wings (truth {WING_FRACTION})")
+    assert traces.wing == pytest.approx(WING_FRACTION, abs=0.005)
 
 
 @pytest.mark.parametrize("channel", ["B", "R"])
@@ -170,5 +188,4 @@ def test_a_wrong_family_of_images_biases_standards_and_supernovae_alike(
 
 @pytest.mark.soak
 def test_full_size_spectra_hold_the_true_flux(tmp_path_factory: pytest.TempPathFactory) -> None:
-    # fails as yet: blue is 1.4 % low, by about as much as scattered_light takes off
     check_spectra(reduce_night(find_preset("full"), tmp_path_factory))

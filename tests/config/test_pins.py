@@ -17,8 +17,8 @@ from tests.jobs.attempts import make_spec, record
 @pytest.mark.parametrize(
     ("label", "says", "runs"),
     [
-        ("SNF-02-03", "cube_generation 1.0.0", True),
-        ("SNF-02-03", "cube_generation 1.0.1", False),
+        ("SNF-02-03", "cube_generation 1.0.1", True),
+        ("SNF-02-03", "cube_generation 1.0.0", False),
         ("SNF-02-03", "another 1.0.0", False),
         ("SNF-02-03", "", False),
         ("HEAD", "cube_generation 1.0.0", True),
@@ -42,5 +42,5 @@ def test_a_job_runs_the_program_that_its_version_pins_and_only_that(
     if runs:
         assert refused is None
     else:
-        assert refused and "SNF-02-03 runs 'cube_generation 1.0.0'" in refused["reason"]
+        assert refused and "SNF-02-03 runs 'cube_generation 1.0.1'" in refused["reason"]
         assert repr(says) in refused["reason"]
