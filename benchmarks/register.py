@@ -25,10 +25,10 @@ from snfpipe import archive
 from snfpipe.db.models import Base, File, Process, ProcessParent
 from snfpipe.db.session import open_database
 from snfpipe.jobs import ledger
-from snfpipe.jobs.commands import take
 from snfpipe.jobs.osiris import Osiris
 from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.spec import JobSpec
+from snfpipe.jobs.starting import take
 from snfpipe.names import ExposureId, Night
 from snfpipe.plans.base import OwedProduct, UnitPlan
 from snfpipe.services.postgresql import PostgreSQL

@@ -11,12 +11,12 @@ from snfpipe.db.models import Attempt
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs import ledger
-from snfpipe.jobs.commands import take
 from snfpipe.jobs.in_hand import InHand, in_hand, of_project
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import register
 from snfpipe.jobs.spec import JobSpec
+from snfpipe.jobs.starting import take
 from snfpipe.states import State
 
 

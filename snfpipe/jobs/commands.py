@@ -1,28 +1,23 @@
 """The light commands of a job script: each writes to the job's ledger, none opens the database.
 
 A script names its files by the environment: SNF_SPEC, SNF_LEDGER, SNF_TOKEN; SNF_BY_HAND is
-the folder of a run by hand, of which nothing is registered.  Standard library only.
+the folder of a run by hand, of which nothing is registered.  Standard library only; a job calls
+four of them, so each loads what it needs and no more.
 """
 
 from __future__ import annotations
 
 import argparse
-import getpass
-import json
 import os
-import platform
-import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from snfpipe.engines import processes
 from snfpipe.jobs import ledger
-from snfpipe.jobs.spec import AttemptFolder, JobSpec
-from snfpipe.jobs.wrapper import SUPERSEDED
+
+if TYPE_CHECKING:
+    from snfpipe.jobs.spec import JobSpec
 
 _NOT_A_JOB = 2
 _REFUSED = 3
@@ -42,6 +37,8 @@ def _path(name: str) -> Path:
 
 def _spec() -> JobSpec:
     """Read the job's spec."""
+    from snfpipe.jobs.spec import JobSpec
+
     return JobSpec.from_json(_path("SNF_SPEC").read_text(encoding="utf-8"))
 
 
@@ -80,7 +77,7 @@ def update_job_main(words: Sequence[str] | None = None) -> int:
     parser = _parser(
         "update_job",
         "Take the job's unit and check its program (Starting), or say how it ended (Ending). "
-        f"Ends with {SUPERSEDED} where the unit was taken before.",
+        "Ends with 75 where the unit was taken before.",
         "update_job -s Starting",
     )
     parser.add_argument("-s", "--status", choices=["Starting", "Ending"], required=True)
@@ -93,99 +90,9 @@ def _update_job(arguments: argparse.Namespace) -> int:
     if arguments.status == "Ending":
         _record("ending", exit_status=arguments.exit_status)
         return 0
-    spec = _spec()
-    folder = AttemptFolder(_path("SNF_SPEC").parent, spec.job)
-    if not os.environ.get("SNF_BY_HAND") and not take(folder, "job"):
-        print(
-            f"update_job: {spec.unit} of {spec.production} was taken before, see {folder.taken};\n"
-            f"to run it for yourself: SNF_BY_HAND=/a/folder bash {folder.script}",
-            file=sys.stderr,
-        )
-        return SUPERSEDED
-    _write_aside(Path(folder.worklist.name), _worklist(spec))
-    _record("starting", **_seen(spec))
-    return _check_program(spec)
+    from snfpipe.jobs.starting import start
 
-
-def take(folder: AttemptFolder, by: str) -> bool:
-    """Create the file that only one can create; tell whether it was this caller."""
-    try:
-        handle = os.open(folder.taken, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return False
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        json.dump({"by": by, "host": socket.gethostname(), "pid": os.getppid()}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    return True
-
-
-def _worklist(spec: JobSpec) -> str:
-    """Return the program's worklist."""
-    content = {
-        "program": spec.identity["program"]["name"],
-        "options": spec.options,
-        "items": spec.worklist(),
-    }
-    return json.dumps(content, sort_keys=True, indent=1) + "\n"
-
-
-def _write_aside(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
-#: Variables that change what a program does; recorded whether or not the version sets them.
-_TELLING = ("LANG", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "TMPDIR")
-
-
-def _seen(spec: JobSpec) -> dict[str, Any]:
-    """Return where the job runs: host, script process, and the variables that may be told.
-
-    These are the ones that its version gave to it and an allow-list, never all there are.
-    """
-    return {
-        "host": socket.gethostname(),
-        "user": getpass.getuser(),
-        "process": processes.identity(os.getppid()),
-        "system": f"{platform.system()} {platform.release()}",
-        "variables": {
-            name: os.environ.get(name) for name in sorted({*spec.environment, *_TELLING})
-        },
-    }
-
-
-def _check_program(spec: JobSpec) -> int:
-    """Ask the program who it is; refuse one that is not the version's."""
-    pinned = spec.identity["program"]
-    wanted = f"{pinned['name']} {pinned['version']}"
-    program = shutil.which(spec.command[0])
-    if program is None:
-        return _refuse(f"program {spec.command[0]} is not installed here; {wanted} is wanted")
-    done = subprocess.run(
-        [program, *spec.command[1:], "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    said = done.stdout.strip()
-    _record("program", said=said[:200], command=list(spec.command))
-    if done.returncode != 0:
-        return _refuse(f"program {spec.command[0]} --version ended with {done.returncode}")
-    if pinned["version"] != "*" and said != wanted:
-        return _refuse(f"program says it is {said[:80]!a}, {spec.version} runs {wanted!r}")
-    return 0
-
-
-def _refuse(reason: str) -> int:
-    """Say why the job does not go on."""
-    _record("refused", reason=reason)
-    print(f"update_job: {reason}", file=sys.stderr)
-    return _REFUSED
+    return start(_spec(), _path("SNF_SPEC"), _path("SNF_LEDGER"))
 
 
 # --- records -------------------------------------------------------------------------------

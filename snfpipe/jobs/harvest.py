@@ -28,7 +28,6 @@ from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineOutcome, EngineState
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import ledger
-from snfpipe.jobs.commands import take
 from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.logs import last_line, tails
@@ -37,6 +36,7 @@ from snfpipe.jobs.postmortem import judge, moment_of
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_look import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, clear, register
+from snfpipe.jobs.starting import take
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State
 

@@ -15,8 +15,7 @@ from typing import Any
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.errors import shown
 from snfpipe.jobs.ledger import Record
-from snfpipe.jobs.spec import JobSpec, Product
-from snfpipe.jobs.wrapper import SUPERSEDED
+from snfpipe.jobs.spec import SUPERSEDED, JobSpec, Product
 from snfpipe.states import State
 
 _LIMITS = {"cpu_s": "CPU time", "memory_mb": "memory", "wall_s": "time"}

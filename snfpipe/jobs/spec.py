@@ -14,6 +14,9 @@ from snfpipe.jobs.document import document
 
 FORMAT = 1
 
+#: Exit status of a script that found its unit taken by another.
+SUPERSEDED = 75
+
 
 @dataclass(frozen=True, slots=True)
 class Product:

@@ -21,10 +21,7 @@ from typing import Any
 from snfpipe.engines import processes
 from snfpipe.jobs import ledger
 from snfpipe.jobs.loaded import Loaded
-from snfpipe.jobs.spec import AttemptFolder, JobSpec
-
-#: Exit status of a script that found its unit taken by another.
-SUPERSEDED = 75
+from snfpipe.jobs.spec import SUPERSEDED, AttemptFolder, JobSpec
 
 _FIRST_LOOK_S = 0.1
 _LONGEST_PAUSE_S = 1.0

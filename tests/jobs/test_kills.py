@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from snfpipe.jobs import ledger
-from snfpipe.jobs.commands import take
+from snfpipe.jobs.starting import take
 from snfpipe.states import State
 from tests.bench import Bench, night_of, unit_plan
 

@@ -13,9 +13,9 @@ from snfpipe import archive
 from snfpipe.db.session import open_database
 from snfpipe.jobs import ledger
 from snfpipe.jobs.accountant import account
-from snfpipe.jobs.commands import take
 from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
+from snfpipe.jobs.starting import take
 from snfpipe.states import State
 from tests.bench import make_bench, night_of, unit_plan
 
