@@ -16,7 +16,7 @@ from snfpipe.errors import Refused
 
 #: Variable that tells a job its own id.
 JOB_ID = {"grid_engine": "JOB_ID", "slurm": "SLURM_JOB_ID"}
-#: Seconds before its time limit at which Slurm sends SIGTERM.
+#: Seconds between SIGTERM and the end that Slurm gives to a script whose time is up.
 _WARNED_S = 60
 
 
@@ -96,7 +96,7 @@ def sbatch(job: Single, settings: Settings) -> list[str]:
         "sbatch", "--parsable", f"--job-name={job.name}", "--no-requeue", "--open-mode=append",
         f"--chdir={job.script.parent}", f"--output={job.log}", f"--signal=B:TERM@{_WARNED_S}",
         *([f"--partition={job.queue}"] if job.queue else []),
-        *([f"--time={math.ceil(job.wall_s / 60)}"] if job.wall_s else []),
+        *([f"--time={math.ceil((job.wall_s + _WARNED_S) / 60)}"] if job.wall_s else []),
         *settings.options,
         str(job.script),
     ]  # fmt: skip

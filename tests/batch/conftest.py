@@ -7,6 +7,7 @@ import io
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -31,11 +32,11 @@ STARS = (survey.STARS[1],)
 LIST = "lists/sample_nights.list"
 
 
-def make_project(root: Path, url: str = "") -> Project:
-    """Write two nights of one star and take them in."""
-    project = Project.make(root, NIGHTS, url)
+def make_project(root: Path, url: str = "", nights: Sequence[str] = NIGHTS) -> Project:
+    """Write nights of one star and take them in."""
+    project = Project.make(root, nights, url)
     survey.write_targets(root / "work" / "raw")
-    for night in NIGHTS:
+    for night in nights:
         survey.write_night(root / "work" / "raw", night, STARS)
     project.arrive()
     return project

@@ -119,6 +119,19 @@ def test_no_password_comes_into_a_script(project, monkeypatch):
 
 
 @pytest.mark.services
+def test_on_slurm_a_script_has_its_name_and_its_own_environment(project, slurm, monkeypatch):
+    monkeypatch.setenv("CANARY", "a secret")
+    to_farm(project, slurm, poll_s=1)
+    script = project.root / "hello.sh"
+    script.write_text("env; echo hello from $SLURM_JOB_ID in $(pwd); squeue -h -o %j; echo bye\n")
+    script.chmod(0o755)
+    ident = json.loads(project.run("snf_qsub", "--json", "hello.sh").stdout)["engine_id"]
+    said = wait_for(project.root / "hello.log", "bye")
+    assert f"hello from {ident} in {project.root}\nhello\nbye" in said
+    assert "SNF_VERSION=SNF-02-03" in said and "CANARY" not in said
+
+
+@pytest.mark.services
 def test_on_a_farm_scripts_have_their_names_and_creators_create(tmp_path, grid_engine, postgresql):
     project = make_project(tmp_path / "project", postgresql.new_database())
     to_farm(project, grid_engine, poll_s=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from snfpipe.engines import processes
 from snfpipe.jobs.osiris import Event, Osiris
 from snfpipe.services.grid_engine import GridEngineCell
+from snfpipe.services.slurm import SlurmCluster
 from tests.batch.farm import to_farm
 from tests.e2e.conftest import make_project
 from tests.farm.launch import make_trial
@@ -25,16 +27,26 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 NIGHTS = ["06_334", "06_336"]
 
 
-def names(cell: GridEngineCell) -> list[str]:
-    """Return the names of all jobs in the queue."""
+#: Engine -> what lists the names of all jobs in the queue, and what deletes jobs by their names.
+ASKED = {
+    "grid_engine": (["qstat", "-xml"], re.compile("<JB_name>(.*?)<"), ["qdel"]),
+    "slurm": (["squeue", "--noheader", "--format=%j"], re.compile("(.+)"), ["scancel", "--name"]),
+}
+SERVICES = ["grid_engine", pytest.param("slurm", marks=pytest.mark.soak)]
+
+
+def ask(service: GridEngineCell | SlurmCluster, *words: str) -> str:
+    """Run a scheduler's command and return what it printed."""
     done = subprocess.run(
-        ["qstat", "-xml"],
-        env=os.environ | cell.environment,
-        capture_output=True,
-        text=True,
-        check=True,
+        words, env=os.environ | service.environment, capture_output=True, text=True, check=False
     )
-    return sorted(part.split("<")[0] for part in done.stdout.split("<JB_name>")[1:])
+    return done.stdout
+
+
+def names(service: GridEngineCell | SlurmCluster) -> list[str]:
+    """Return the names of all jobs in the queue."""
+    words, name, _delete = ASKED[service.name]
+    return sorted(name.findall(ask(service, *words)))
 
 
 def said(log: Path, kind: str) -> list[dict[str, str]]:
@@ -43,9 +55,11 @@ def said(log: Path, kind: str) -> list[dict[str, str]]:
     return [event for event in events if event["kind"] == kind]
 
 
-def test_osiris_and_anubis_are_batch_jobs_under_their_names(grid_engine, tmp_path):
+@pytest.mark.parametrize("engine", SERVICES)
+def test_osiris_and_anubis_are_batch_jobs_under_their_names(engine, request, tmp_path):
+    service = request.getfixturevalue(engine)
     project = make_project(tmp_path / "project", NIGHTS)
-    to_farm(project, grid_engine, poll_s=0.5)
+    to_farm(project, service, poll_s=0.5)
     words = ("--submit", "--heartbeat", "5", "--for", "40", "--json")
     shown = json.loads(project.run("osiris", *words).stdout)
     assert [job["name"] for job in shown] == ["Osiris", "Anubis"]
@@ -56,19 +70,19 @@ def test_osiris_and_anubis_are_batch_jobs_under_their_names(grid_engine, tmp_pat
         return [event for log in logs for kind in kinds for event in said(log, kind)]
 
     until(lambda: heard("began", "took over"))  # whichever job the scheduler starts first
-    until(lambda: names(grid_engine) == ["Anubis", "Osiris"])
+    until(lambda: names(service) == ["Anubis", "Osiris"])
     project.doit("file_quality")
     assert {event["unit"] for event in heard("settled")} == set(NIGHTS)
 
     until(lambda: heard("stopped"))  # its time was up
     until(lambda: len(heard("began", "took over")) >= 2)
-    until(lambda: names(grid_engine) == ["Anubis", "Osiris"])
+    until(lambda: names(service) == ["Anubis", "Osiris"])
     assert len(heard("waits")) >= 2  # the first left it to one with more time
 
     def gone() -> bool:
-        words = ["qdel", "Osiris", "Anubis"]
-        subprocess.run(words, env=os.environ | grid_engine.environment, check=False)
-        return names(grid_engine) == []
+        for name in ("Osiris", "Anubis"):
+            ask(service, *ASKED[engine][2], name)
+        return names(service) == []
 
     until(gone)
 
