@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +135,9 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
     cell = GridEngineCell(tmp_path / "cell", groups=f"40000-{40000 + groups}")
     cell.up()
     bench = make_bench(tmp_path, f"sqlite:///{tmp_path}/snfpipe.db", nights=count)
+    over = threading.Event()
+    operator = threading.Thread(target=clear_the_queue, args=(cell, over))
+    operator.start()
     try:
         site = replace(
             bench.project.site, engine="grid_engine", slots=360, grace_s=8.0,
@@ -165,5 +171,18 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
         assert {name for (name,) in bench.rows(tried)} == lost.keys()
         bench.hold_together()
     finally:
+        over.set()
+        operator.join()
         bench.database.close()
         cell.down()
+
+
+def clear_the_queue(cell: GridEngineCell, over: threading.Event) -> None:
+    """Do what operators do: so many failed starts put a whole queue in error, now and then."""
+    while not over.wait(5):
+        subprocess.run(
+            ["qmod", "-cq", "*"],
+            env=os.environ | cell.environment,
+            capture_output=True,
+            check=False,
+        )

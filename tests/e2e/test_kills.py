@@ -16,6 +16,7 @@ import pytest
 from tests.e2e import survey
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project, kill
+from tests.osiris.conftest import until
 
 SOAK = os.environ.get("SNF_SOAK") == "1"
 POINTS = {
@@ -88,15 +89,14 @@ def test_a_driver_killed_at_a_named_point_is_completed_by_the_next(tmp_path, poi
 
 
 def test_a_running_local_job_is_adopted_and_starts_once(tmp_path):
-    soak = SOAK
-    length_s, killed_at_s = (20, 5) if soak else (6, 2.5)
+    length_s, killed_after_s = (20, 5) if SOAK else (6, 1)
     project = make_project(tmp_path / "project", ["06_334"])
     project.write_behaviour(
         log=str(project.root / "starts.log"), sleep_s=length_s, only="file_quality"
     )
     driver = project.start("doit", "file_quality")
-    time.sleep(killed_at_s)
-    assert len(project.running_wrappers()) == 1
+    until((project.root / "starts.log").exists)
+    time.sleep(killed_after_s)
     kill(driver)
     assert len(project.running_wrappers()) == 1, "the job outlives its driver"
     started = time.monotonic()
