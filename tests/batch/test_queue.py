@@ -199,13 +199,7 @@ def watching(project: Project, watchers: int) -> Iterator[None]:
     """Let some people run ``qstat2 --watch``, from the moment on that all of them see a queue."""
     words = ["qstat2", "--watch", "--every", "0.5"]
     logs = [project.root / f"watcher-{watchers}-{n}.log" for n in range(watchers)]
-    running = []
-    for path in logs:
-        with path.open("w") as log:
-            running.append(
-                subprocess.Popen(words, cwd=project.root, env=project.environment, stdout=log,
-                                 stderr=log)
-            )  # fmt: skip
+    running = [project.start(*words, log=path.name) for path in logs]
     while not all("running\n" in path.read_text() for path in logs):
         assert all(watcher.poll() is None for watcher in running)
         time.sleep(0.1)

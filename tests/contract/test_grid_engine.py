@@ -140,8 +140,7 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
     operator.start()
     try:
         site = replace(
-            bench.project.site, engine="grid_engine", slots=groups + max(6, groups // 4),
-            grace_s=8.0,
+            bench.project.site, engine="grid_engine", slots=min(3 * groups, 260), grace_s=8.0,
             settings={"environment": cell.environment},
         )  # fmt: skip
         step = replace(bench.step, resources=Resources(cpu_s=600, memory_mb=2000, wall_s=1200))

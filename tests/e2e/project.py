@@ -95,15 +95,17 @@ class Project:
         assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
         return done
 
-    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, log: str = "started.log", **environment: str
+    ) -> subprocess.Popen[str]:
         """Start a command in a process group of its own; its output goes to a file."""
-        with (self.root / "started.log").open("a") as log:
+        with (self.root / log).open("a") as file:
             return subprocess.Popen(
                 words,
                 cwd=self.root,
                 env=self.environment | environment,
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 process_group=0,
