@@ -129,7 +129,7 @@ def test_a_rotated_accounting_file_loses_no_end(place, grid_engine):
     assert len(place.make().outcomes([first, second])) == 2
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(1300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.soak)])
 def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(tmp_path, count):
     groups = max(3, count // 13)
     cell = GridEngineCell(tmp_path / "cell", groups=f"40000-{40000 + groups}")
@@ -140,7 +140,7 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
     operator.start()
     try:
         site = replace(
-            bench.project.site, engine="grid_engine", slots=min(3 * groups, 260), grace_s=8.0,
+            bench.project.site, engine="grid_engine", slots=4 * groups, grace_s=8.0,
             settings={"environment": cell.environment},
         )  # fmt: skip
         step = replace(bench.step, resources=Resources(cpu_s=600, memory_mb=2000, wall_s=1200))
@@ -157,7 +157,7 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(t
         assert starts, "the fault was not provoked"
         lost = dict(bench.rows("SELECT name, reason FROM job WHERE state = 'lost'"))
         print(f"{count} tasks, {groups} groups: {len(starts)} failed starts, {len(lost)} lost")
-        assert lost or count < 1000, "the scheduler lost none"
+        assert lost or count < 100, "the scheduler lost none"
         assert all("the engine lost it" in it or "left no trace" in it for it in lost.values())
         while bench.count("SELECT count(*) FROM job WHERE state = 'lost'"):
             with bench.database.write() as session:  # as `snf retry` does
