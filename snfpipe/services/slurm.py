@@ -43,7 +43,7 @@ MaxArraySize={array}
 MaxJobCount=50000
 MinJobAge=5
 KillWait=5
-MessageTimeout=3
+MessageTimeout={patience_s}
 InactiveLimit=0
 ReturnToService=2
 JobAcctGatherType=jobacct_gather/linux
@@ -102,17 +102,27 @@ class SlurmCluster:
         Whether there is a slurmdbd for sacct; job completion records are written anyway.
     largest_array : int
         MaxArraySize, one more than the highest task number.
+    patience_s : int
+        How long the daemons wait for each other; a node that is slower is taken for dead, and so
+        are its jobs.
     """
 
     name = "slurm"
 
     def __init__(
-        self, folder: Path, slots: int = 360, *, slurmdbd: bool = True, largest_array: int = 10_001
+        self,
+        folder: Path,
+        slots: int = 360,
+        *,
+        slurmdbd: bool = True,
+        largest_array: int = 10_001,
+        patience_s: int = 3,
     ) -> None:
         self.folder = folder
         self._slots = slots
         self._slurmdbd = slurmdbd
         self.largest_array = largest_array
+        self._patience_s = patience_s
         self.daemons = Daemons(folder)
 
     @property
@@ -225,6 +235,7 @@ class SlurmCluster:
                 slurmd=self.daemons.port("slurmd"),
                 slots=self._slots,
                 array=self.largest_array,
+                patience_s=self._patience_s,
                 accounting=storage or "AccountingStorageType=accounting_storage/none",
             )
         )

@@ -32,7 +32,11 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def large(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A farm of 500 slots; the site's cap is 360."""
     folder = tmp_path / "service"
-    service = {"grid_engine": GridEngineCell, "slurm": SlurmCluster}[request.param](folder, 500)
+    service = (
+        GridEngineCell(folder, 500)
+        if request.param == "grid_engine"
+        else SlurmCluster(folder, 500, patience_s=90)  # two processors for 360 jobs: all is slow
+    )
     service.up()
     settings = {"environment": service.environment}
     yield Place(request.param, tmp_path, slots=360, pause_s=1.0, settings=settings)
