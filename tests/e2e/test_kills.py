@@ -97,6 +97,7 @@ def test_a_running_local_job_is_adopted_and_starts_once(tmp_path):
     driver = project.start("doit", "file_quality")
     until((project.root / "starts.log").exists)
     time.sleep(killed_after_s)
+    assert len(project.running_wrappers()) == 1
     kill(driver)
     assert len(project.running_wrappers()) == 1, "the job outlives its driver"
     started = time.monotonic()
