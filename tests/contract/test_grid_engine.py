@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from snfpipe.config import Resources
-from snfpipe.engines import make_engine
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.grid_engine import GridEngineCell
-from tests.bench import make_bench, night_of, unit_plan
 from tests.contract.places import Place
 from tests.jobs.attempts import make_attempt, record, submission
 
@@ -127,62 +119,3 @@ def test_a_rotated_accounting_file_loses_no_end(place, grid_engine):
     _engine, [second] = submit(place, folders[1])
     place.wait_until(lambda: len(engine.outcomes([first, second])) == 2)
     assert len(place.make().outcomes([first, second])) == 2
-
-
-@pytest.mark.parametrize("count", [12, pytest.param(300, marks=pytest.mark.soak)])
-def test_what_the_scheduler_loses_is_lost_with_the_reason_and_the_rest_is_done(tmp_path, count):
-    groups = max(3, count // 13)
-    cell = GridEngineCell(tmp_path / "cell", groups=f"40000-{40000 + groups}")
-    cell.up()
-    bench = make_bench(tmp_path, f"sqlite:///{tmp_path}/snfpipe.db", nights=count)
-    over = threading.Event()
-    operator = threading.Thread(target=clear_the_queue, args=(cell, over))
-    operator.start()
-    try:
-        site = replace(
-            bench.project.site, engine="grid_engine", slots=4 * groups, grace_s=8.0,
-            settings={"environment": cell.environment},
-        )  # fmt: skip
-        step = replace(bench.step, resources=Resources(cpu_s=600, memory_mb=2000, wall_s=1200))
-        project = replace(bench.project, site=site, steps=(step,))
-        bench = replace(bench, project=project, engine=make_engine(site)).told(sleep_s=2)
-        submitter = bench.submitter()
-        plans = [unit_plan(night_of(1800 + n), [1], auxiliary=False) for n in range(count)]
-        submitter.add(bench.claim(plans).claimed)
-        bench.settle(submitter, timeout_s=1800)
-        states = dict(bench.rows("SELECT state, count(*) FROM job GROUP BY state"))
-        assert set(states) <= {"done", "lost"}
-        assert sum(states.values()) == count
-        starts = re.findall(r":(?:1|21):0:0:", (cell.common / "accounting").read_text())
-        assert starts, "the fault was not provoked"
-        lost = dict(bench.rows("SELECT name, reason FROM job WHERE state = 'lost'"))
-        print(f"{count} tasks, {groups} groups: {len(starts)} failed starts, {len(lost)} lost")
-        assert lost or count < 100, "the scheduler lost none"
-        assert all("the engine lost it" in it or "left no trace" in it for it in lost.values())
-        while bench.count("SELECT count(*) FROM job WHERE state = 'lost'"):
-            with bench.database.write() as session:  # as `snf retry` does
-                session.execute(sa.text("UPDATE job SET state = 'created' WHERE state = 'lost'"))
-            again = bench.claim(plans).claimed
-            assert {spec.job for spec in again} <= lost.keys()
-            submitter.add(again)
-            bench.settle(submitter, timeout_s=600)
-        assert bench.rows("SELECT DISTINCT state FROM job") == [("done",)]
-        tried = "SELECT name FROM job WHERE attempts > 1"
-        assert {name for (name,) in bench.rows(tried)} == lost.keys()
-        bench.hold_together()
-    finally:
-        over.set()
-        operator.join()
-        bench.database.close()
-        cell.down()
-
-
-def clear_the_queue(cell: GridEngineCell, over: threading.Event) -> None:
-    """Do what operators do: so many failed starts put a whole queue in error, now and then."""
-    while not over.wait(5):
-        subprocess.run(
-            ["qmod", "-cq", "*"],
-            env=os.environ | cell.environment,
-            capture_output=True,
-            check=False,
-        )

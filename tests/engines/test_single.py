@@ -1,0 +1,39 @@
+"""What a single job such as Osiris is given by the scheduler: at least the time it asked for."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snfpipe.engines.settings import Settings
+from snfpipe.engines.single import Single, qsub, sbatch
+
+SECONDS = st.floats(0.1, 30 * 86400)
+
+
+def job(wall_s: float | None) -> Single:
+    return Single("Osiris", Path("/jobs/Osiris.sh"), Path("/jobs/Osiris.log"), wall_s=wall_s)
+
+
+@given(SECONDS)
+def test_slurm_warns_a_job_no_sooner_than_its_time_is_up_and_at_most_a_minute_late(wall_s):
+    words = " ".join(sbatch(job(wall_s), Settings.of({})))
+    minutes = int(re.search(r"--time=(\d+)", words)[1])
+    warned_s = int(re.search(r"--signal=B:TERM@(\d+)", words)[1])
+    assert wall_s <= 60 * minutes - warned_s < wall_s + 60
+
+
+@given(SECONDS)
+def test_grid_engine_gives_a_job_the_time_it_asked_for_to_the_second(wall_s):
+    words = qsub(job(wall_s), Settings.of({}))
+    assert f"h_rt={math.ceil(wall_s)}" in words
+
+
+@pytest.mark.parametrize(("build", "limit"), [(qsub, "h_rt"), (sbatch, "--time")])
+def test_a_job_that_asks_for_no_time_has_no_limit(build, limit):
+    assert not any(limit in word for word in build(job(None), Settings.of({})))
