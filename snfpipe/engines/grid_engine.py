@@ -15,8 +15,7 @@ from xml.etree import ElementTree
 from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
-from snfpipe.engines.ends import Ends
-from snfpipe.engines.growing import GrowingFile, Mark, mark_end
+from snfpipe.engines.ends import EndsFile
 from snfpipe.engines.scheduler import QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
@@ -64,7 +63,7 @@ class GridEngine:
         self._settings = settings
         self._commands = Commands(settings.environment, settings.timeout_s)
         self._largest: int | None = None
-        self._accounting: Accounting | None = None
+        self._accounting = EndsFile(self._accounting_path, parse_accounting)
 
     def largest_array(self) -> int:
         """Return max_aj_tasks, asked once."""
@@ -76,7 +75,7 @@ class GridEngine:
 
     def facts(self) -> dict[str, Any]:
         """Return the end of the accounting file."""
-        return {"accounting": mark_end(self._accounting_path).to_json()}
+        return self._accounting.facts()
 
     def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
         """Call qsub."""
@@ -116,14 +115,7 @@ class GridEngine:
         self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
     ) -> dict[TaskId, EngineOutcome]:
         """Read on in the accounting file, and return what is known of tasks."""
-        marks = [Mark.from_json(it["accounting"]) for it in facts.values() if "accounting" in it]
-        if not marks:
-            return {}
-        earliest = min(marks, key=lambda it: it.time)
-        if self._accounting is None or earliest.time < self._accounting.since:
-            self._accounting = Accounting(self._accounting_path, earliest)
-        self._accounting.read()
-        return self._accounting.ends.of(wanted)
+        return self._accounting.of(wanted, facts)
 
     @property
     def _accounting_path(self) -> Path:
@@ -143,34 +135,6 @@ class GridEngine:
                 check_denied(program, answer, _DENIED)
                 if _no_answer(answer):
                     raise unavailable(program, answer)
-
-
-class Accounting:
-    """The ends of our tasks in an accounting file, from a mark on."""
-
-    def __init__(self, path: Path, mark: Mark) -> None:
-        self.since = mark.time
-        self.ends = Ends()
-        self._file = GrowingFile(path, mark)
-
-    def read(self) -> None:
-        """Take in what was added.
-
-        Raises
-        ------
-        ServiceUnavailable
-            It cannot be read.
-        """
-        try:
-            for line in self._file.lines():
-                end = parse_accounting(line)
-                if end is not None:
-                    self.ends.add(*end)
-        except OSError as error:
-            raise ServiceUnavailable(
-                f"the accounting file cannot be read: {error}",
-                hint="mend that, or set `accounting` in the site's [settings]",
-            ) from error
 
 
 # --- arguments -----------------------------------------------------------------------------

@@ -10,17 +10,17 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
-from snfpipe.engines.ends import Ends
-from snfpipe.engines.growing import GrowingFile, Mark, mark_end
+from snfpipe.engines.ends import Ends, EndsFile
 from snfpipe.engines.scheduler import QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
-from snfpipe.errors import ServiceUnavailable, shown
+from snfpipe.errors import shown
 
 _LARGEST = 1000  # MaxArraySize is 1001 where nobody changed it
 _WORDS_A_CALL = 500
@@ -75,8 +75,6 @@ class Slurm:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._commands = Commands({**_OUTPUT, **settings.environment}, settings.timeout_s)
-        self._asked: Configuration | None = None
-        self._records: CompletionRecords | None = None
 
     def largest_array(self) -> int:
         """Return the highest task number there may be."""
@@ -84,8 +82,7 @@ class Slurm:
 
     def facts(self) -> dict[str, Any]:
         """Return the end of the completion records, where those are what is read."""
-        path = self._record_path
-        return {"accounting": mark_end(path).to_json()} if path else {}
+        return {} if self._records is None else self._records.facts()
 
     def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
         """Call sbatch."""
@@ -118,31 +115,22 @@ class Slurm:
         self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
     ) -> dict[TaskId, EngineOutcome]:
         """Ask sacct, or read on in the completion records."""
-        path = self._record_path
-        if path is None:
+        if self._records is None:
             return self._ask_sacct(wanted)
-        marks = [Mark.from_json(it["accounting"]) for it in facts.values() if "accounting" in it]
-        if marks:
-            earliest = min(marks, key=lambda it: it.time)
-            if self._records is None or earliest.time < self._records.since:
-                self._records = CompletionRecords(path, earliest)
-            self._records.read()
-        return self._records.ends.of(wanted) if self._records else {}
+        return self._records.of(wanted, facts)
 
-    @property
+    @cached_property
     def _configuration(self) -> Configuration:
-        """What the controller's configuration says, asked once."""
-        if self._asked is None:
-            self._asked = parse_configuration(self._commands.ask("scontrol", "show", "config"))
-        return self._asked
+        """Return what the controller's configuration says, asked once."""
+        return parse_configuration(self._commands.ask("scontrol", "show", "config"))
 
-    @property
-    def _record_path(self) -> Path | None:
-        """The file of completion records, where there is no slurmdbd or the site names one."""
-        if self._settings.accounting:
-            return Path(self._settings.accounting)
-        found = self._configuration
-        return None if found.slurmdbd or not found.records else Path(found.records)
+    @cached_property
+    def _records(self) -> EndsFile | None:
+        """Return the completion records, where there is no slurmdbd or the site names them."""
+        path = self._settings.accounting
+        if not path and not self._configuration.slurmdbd:
+            path = self._configuration.records
+        return EndsFile(Path(path), parse_record) if path else None
 
     def _ask_sacct(self, wanted: Collection[TaskId]) -> dict[TaskId, EngineOutcome]:
         """Call sacct for the arrays that tasks are of: by job number, or by name."""
@@ -179,34 +167,6 @@ class Configuration:
     largest_array: int
     slurmdbd: bool
     records: str
-
-
-class CompletionRecords:
-    """The ends of our tasks in a file of jobcomp/filetxt, from a mark on."""
-
-    def __init__(self, path: Path, mark: Mark) -> None:
-        self.since = mark.time
-        self.ends = Ends()
-        self._file = GrowingFile(path, mark)
-
-    def read(self) -> None:
-        """Take in what was added.
-
-        Raises
-        ------
-        ServiceUnavailable
-            It cannot be read.
-        """
-        try:
-            for line in self._file.lines():
-                end = parse_record(line)
-                if end is not None:
-                    self.ends.add(*end)
-        except OSError as error:
-            raise ServiceUnavailable(
-                f"the job completion records cannot be read: {error}",
-                hint="mend that, or set `accounting` in the site's [settings]",
-            ) from error
 
 
 # --- arguments -----------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from snfpipe.engines.arrays import TaskId, group
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer
+from snfpipe.engines.ends import EndsFile
 from snfpipe.engines.grid_engine import (
-    Accounting,
     parse_accounting,
     parse_qstat,
     qsub,
@@ -97,9 +97,9 @@ def test_what_failed_means(failed, status, expected):
 def outcome_of(tmp_path: Path, lines: list[str], job: int = 4711) -> EngineOutcome | None:
     path = tmp_path / "accounting"
     path.write_text("".join(f"{text}\n" for text in lines))
-    accounting = Accounting(path, Mark())
-    accounting.read()
-    return accounting.ends.of([TaskId(job, 3, TOKEN)]).get(TaskId(job, 3, TOKEN))
+    task = TaskId(job, 3, TOKEN)
+    facts = {TOKEN: {"accounting": Mark().to_json()}}
+    return EndsFile(path, parse_accounting).of([task], facts).get(task)
 
 
 START = line(failed=21, started=0, ended=0)
