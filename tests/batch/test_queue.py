@@ -185,10 +185,10 @@ def test_a_schedulers_calls_do_not_grow_with_those_who_watch(
                 if (late := [moment for moment in calls.times(program) if moment > began])
             }
     print(f"{count} jobs: calls in each of {cycles} cycles, by how many watch: {asked}")
-    # a cycle looks once, and where the cap has let some in, once more on either side of that
+    # a cycle looks once, and where the cap lets some in, once more on either side of a qrls
     for each in asked.values():
         assert each["qstat"] > 0
-        assert sum(each.values()) <= (1 if count == 2 else 3)
+        assert sum(each.values()) <= (1 if count == 2 else 4)
     assert driver.wait(3000) == 0, (project.root / "started.log").read_text()
     assert project.query("SELECT state, count(*) FROM job GROUP BY 1") == [("done", count)]
 
