@@ -282,7 +282,7 @@ def _outcome(
     state: str, exit_code: str, start: str, end: str, cpu_s: str, node: str
 ) -> EngineOutcome | None:
     """Return an end in our words; None where it is none yet."""
-    word = state.split()[0] if state else ""
+    word, *_more = state.split() or [""]
     if word in _OPEN or not word:
         return None
     status, _, number = exit_code.partition(":")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snfpipe.engines.arrays import TaskId, group
@@ -86,6 +86,7 @@ def test_any_output_is_read_or_left_out(text):
     parse_configuration(text)
 
 
+@example(1, " ")  # a state of blanks
 @given(st.integers(0, 7), st.text(alphabet="0123456789_[]-%,:.aé ", max_size=12))
 def test_a_row_with_one_odd_field_is_read_or_left_out(place, text):
     fields = row().split("|")
