@@ -84,6 +84,8 @@ def _print(found: Queue) -> None:
     click.echo("---")
     for state, count in found.counts.items():
         click.echo(f"{count} {state}")
+    for notice in found.notices:
+        click.echo(notice)
 
 
 def _clock(seconds: float | None) -> str:

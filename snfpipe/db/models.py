@@ -411,7 +411,7 @@ class QueueLook(Base):
     """The last look at an engine's queue, shared by whoever shows or judges jobs.
 
     ``states`` is engine id -> state, ``usage`` that of running jobs -> CPU time used, CPU time
-    allowed, start [s].
+    allowed, start [s]; ``notices`` are the engine's words on what keeps jobs from starting.
     """
 
     __tablename__ = "queue_look"
@@ -419,6 +419,7 @@ class QueueLook(Base):
     taken: Mapped[datetime]
     states: Mapped[dict[str, Any]]
     usage: Mapped[dict[str, Any]]
+    notices: Mapped[list[str]] = mapped_column(server_default="[]")
 
 
 # --- what moved ----------------------------------------------------------------------------

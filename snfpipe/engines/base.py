@@ -74,11 +74,18 @@ class Engine(Protocol):
         counts as lost; at least twice the delay of the accounting.
     asks_scheduler : bool
         Whether a snapshot is a call of a scheduler, so that one serves everybody.
+    notices : tuple of str
+        What the last snapshot told of queues and nodes where nothing starts, for people.
     """
 
     name: str
     grace_s: float
     asks_scheduler: bool
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return them."""
+        ...
 
     def capacity(self) -> int:
         """Return how many submissions could start now, as far as the site's cap goes."""

@@ -43,7 +43,8 @@ _KEPT_S = 60 * 86_400.0  # how long an array's files are kept
 class Look:
     """Our tasks in the queue at one moment.
 
-    ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator.
+    ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator; for
+    ``notices`` see :class:`~snfpipe.engines.base.Engine`.
     """
 
     time: float
@@ -51,6 +52,7 @@ class Look:
     open: list[TaskId]
     waiting: list[TaskId]
     held: list[TaskId]
+    notices: tuple[str, ...] = ()
 
 
 class BatchEngine:
@@ -115,6 +117,11 @@ class BatchEngine:
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return the state of all tasks in the queue that come from here."""
         return {str(task): state for task, state in self._look().states.items()}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what the scheduler told beside the last snapshot."""
+        return self._seen.notices
 
     def fill(self) -> None:
         """Release what waits, as far as there is room; withdraw what stays in error."""
@@ -281,9 +288,10 @@ class BatchEngine:
 
     def _look(self) -> Look:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
-        look = Look(time.monotonic(), {}, [], [], [])
+        moment, queue = time.monotonic(), self._scheduler.queue()
+        look = Look(moment, {}, [], [], [], queue.notices)
         waiting: dict[str, set[int]] = {}
-        for entry in self._scheduler.queue():
+        for entry in queue.entries:
             token = token_of(entry.name)
             if token is None or not self._folder(token).name:
                 continue

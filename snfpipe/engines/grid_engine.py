@@ -16,7 +16,7 @@ from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ran
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import EndsFile
-from snfpipe.engines.scheduler import QueueEntry, Rejection
+from snfpipe.engines.scheduler import Queue, QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
 
@@ -42,6 +42,13 @@ _NOT_STARTED = {
     36: "checking configured daemons", 38: "adding supplementary group",
 }  # fmt: skip
 _SIGNALLED = {17, 37, 100}
+#: Letters of a queue's state -> what they mean, and what to do (sge_status(5), qmod(1)).
+_TROUBLES = {
+    "E": "in error after starts that failed; `qmod -cq QUEUE` clears that",
+    "u": "its host does not answer; see its sge_execd",
+    "d": "disabled by an operator; `qmod -e QUEUE` enables it",
+}
+_NAMED = 3
 # "Unable to run job" is also how qsub tells that nobody answered
 _DENIED = re.compile(r"privileges|must be (manager|operator|owner)|denied: (?!job .*not exist)")
 _NO_ANSWER = re.compile(r"qmaster|commlib|gdi|timeout|communication", re.IGNORECASE)
@@ -82,11 +89,11 @@ class GridEngine:
         words = qsub(array, folder.path, self._settings, held=held)
         return submitted(self._commands.call(*words, holding=[lease]))
 
-    def queue(self) -> list[QueueEntry]:
-        """Call qstat."""
-        text = self._commands.ask("qstat", "-u", "*", "-xml")
+    def queue(self) -> Queue:
+        """Call qstat, which tells the state of queues (-f) in the same answer."""
+        text = self._commands.ask("qstat", "-f", "-u", "*", "-xml")
         try:
-            return list(parse_qstat(text))
+            return parse_qstat(text)
         except (ElementTree.ParseError, ValueError) as error:
             raise ServiceUnavailable(
                 f"qstat -xml prints what is no list of jobs: {shown(error)}",
@@ -183,8 +190,8 @@ def _no_answer(answer: Answer) -> bool:
     return _NO_ANSWER.search(answer.err) is not None
 
 
-def parse_qstat(text: str) -> Iterator[QueueEntry]:
-    """Yield the tasks that ``qstat -xml`` lists, whatever namespace its elements are in.
+def parse_qstat(text: str) -> Queue:
+    """Read what ``qstat -f -xml`` lists, whatever namespace its elements are in.
 
     Raises
     ------
@@ -194,14 +201,34 @@ def parse_qstat(text: str) -> Iterator[QueueEntry]:
     root = ElementTree.fromstring(text)  # noqa: S314 - the qmaster's own; expat bounds entities
     if _plain(root.tag) != "job_info":
         raise ValueError(f"found <{_plain(root.tag)}>, expected <job_info>")
+    entries: list[QueueEntry] = []
+    troubled: dict[str, list[str]] = {letter: [] for letter in _TROUBLES}
     for element in root.iter():
-        if _plain(element.tag) != "job_list":
+        kind = _plain(element.tag)
+        if kind not in ("job_list", "Queue-List"):
             continue
         fields = {_plain(child.tag): (child.text or "").strip() for child in element}
-        job = int(fields["JB_job_number"])
-        state = _state(fields.get("state", ""))
-        for task in parse_ranges(fields["tasks"]) if fields.get("tasks") else (1,):
-            yield QueueEntry(job, task, fields.get("JB_name", ""), state)
+        if kind == "job_list":
+            entries += _entries(fields)
+        else:
+            for letter in _TROUBLES.keys() & fields.get("state", ""):
+                troubled[letter].append(fields.get("name", ""))
+    return Queue(entries, tuple(_notice(it, names) for it, names in troubled.items() if names))
+
+
+def _entries(fields: Mapping[str, str]) -> Iterator[QueueEntry]:
+    """Yield the tasks that an element stands for."""
+    job = int(fields["JB_job_number"])
+    state = _state(fields.get("state", ""))
+    for task in parse_ranges(fields["tasks"]) if fields.get("tasks") else (1,):
+        yield QueueEntry(job, task, fields.get("JB_name", ""), state)
+
+
+def _notice(letter: str, names: Sequence[str]) -> str:
+    """Return the words on queues in trouble, of many the first only."""
+    which = ", ".join(shown(name, 80) for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"nothing starts in {which}{more}: {_TROUBLES[letter]}"
 
 
 def _plain(tag: str) -> str:

@@ -20,6 +20,14 @@ class QueueEntry:
     state: EngineState
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The tasks in the queue; ``notices`` tell people what keeps some of them from starting."""
+
+    entries: list[QueueEntry]
+    notices: tuple[str, ...] = ()
+
+
 class Rejection(Exception):
     """The scheduler will not have an array; its words."""
 
@@ -50,7 +58,7 @@ class Scheduler(Protocol):
         """
         ...
 
-    def queue(self) -> list[QueueEntry]:
+    def queue(self) -> Queue:
         """Return all tasks in the queue, by one call."""
         ...
 

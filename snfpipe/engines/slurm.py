@@ -7,6 +7,7 @@ file of the plugin jobcomp/filetxt.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ran
 from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import Ends, EndsFile
-from snfpipe.engines.scheduler import QueueEntry, Rejection
+from snfpipe.engines.scheduler import Queue, QueueEntry, Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import shown
 
@@ -36,6 +37,9 @@ _STUCK = {
     "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS",
     "JobLaunchFailure", "launch failed requeued held", "launch_failed_requeued_held",
 }  # fmt: skip
+#: Reasons of every pending job; limits are left out, too.
+_USUAL = {"None", "Priority", "Resources", "Dependency", "BeginTime", "Licenses", "Reservation"}
+_NAMED = 3
 _OPEN = {
     "PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "RESIZING", "REQUEUED",
     "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "STAGE_OUT", "SIGNALING", "STOPPED",
@@ -89,9 +93,9 @@ class Slurm:
         words = sbatch(array, folder.path, self._settings, held=held)
         return submitted(self._commands.call(*words, holding=[lease]))
 
-    def queue(self) -> list[QueueEntry]:
+    def queue(self) -> Queue:
         """Call squeue."""
-        return list(parse_squeue(self._commands.ask("squeue", "-h", "-r", "-o", _QUEUE_FORMAT)))
+        return parse_squeue(self._commands.ask("squeue", "-h", "-r", "-o", _QUEUE_FORMAT))
 
     def trouble(self, job: int, task: int) -> str:
         """Return the reason that scontrol shows."""
@@ -223,13 +227,25 @@ def parse_configuration(text: str) -> Configuration:
     )
 
 
-def parse_squeue(text: str) -> Iterator[QueueEntry]:
-    """Yield the array tasks that ``squeue -r`` lists in our format; other jobs are left out."""
+def parse_squeue(text: str) -> Queue:
+    """Read the array tasks that ``squeue -r`` lists in our format; other jobs are left out."""
+    entries = []
+    reasons: Counter[str] = Counter()
     for line in text.splitlines():
         fields = line.split("|", 4)
         if len(fields) == 5 and fields[0].isdecimal() and fields[1].isdecimal():
             job, task, state, reason, name = fields
-            yield QueueEntry(int(job), int(task), name, _state(state, reason))
+            entry = QueueEntry(int(job), int(task), name, _state(state, reason))
+            entries.append(entry)
+            if entry.state is EngineState.QUEUED and token_of(name) and _is_trouble(reason):
+                reasons[reason] += 1
+    told = [f"{n} waiting: Slurm says {shown(why, 160)}" for why, n in reasons.most_common(_NAMED)]
+    return Queue(entries, tuple(told))
+
+
+def _is_trouble(reason: str) -> bool:
+    """Tell whether a reason to wait is more than that others come first."""
+    return reason not in _USUAL and not reason.endswith("Limit")
 
 
 def _state(state: str, reason: str) -> EngineState:

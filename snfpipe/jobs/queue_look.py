@@ -45,12 +45,14 @@ class Usage(NamedTuple):
 class Look:
     """What an engine had at a moment: engine id -> state, and of some that run -> usage.
 
-    ``skew`` is how far ``taken`` may be off the clocks of others.
+    ``notices`` tell people what keeps jobs from starting; ``skew`` is how far ``taken`` may be off
+    the clocks of others.
     """
 
     taken: datetime
     states: Mapping[str, EngineState]
     usage: Mapping[str, Usage]
+    notices: tuple[str, ...] = ()
     skew: timedelta = SKEW
 
     def knows_of(self, engine_id: str | None, submitted_at: datetime | None) -> bool:
@@ -94,7 +96,7 @@ class SharedQueue:
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
         moment = store.utc_now()
-        look = Look(moment, self._engine.snapshot(), {}, timedelta(0))
+        look = Look(moment, self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
 
@@ -140,11 +142,11 @@ class SharedQueue:
     def _take(self) -> Look:
         """Ask the engine, and the wrappers of running jobs by the files they leave."""
         moment = store.utc_now()
-        states = self._engine.snapshot()
+        states, notices = self._engine.snapshot(), self._engine.notices
         with self._database.read() as session:
             jobs = in_hand(session, self._site, of_engine(self._engine))
         running = (job for job in jobs if states.get(job.engine_id or "") is EngineState.RUNNING)
-        return Look(moment, states, _usage(running))
+        return Look(moment, states, _usage(running), notices)
 
     def _keep(self, session: Session, look: Look | None) -> None:
         """Keep a look for the others, and let them take the next."""
@@ -154,8 +156,9 @@ class SharedQueue:
                 "taken": look.taken,
                 "states": {ident: str(state) for ident, state in look.states.items()},
                 "usage": look.usage,
+                "notices": look.notices,
             }
-            store.upsert(session, QueueLook, [row], ["taken", "states", "usage"])
+            store.upsert(session, QueueLook, [row], ["taken", "states", "usage", "notices"])
         lease.release(session, self._lease, self._me)
 
     def _kept(self, session: Session, age_s: float) -> Look | None:
@@ -164,7 +167,8 @@ class SharedQueue:
         if row is None or store.utc_now() - row.taken > timedelta(seconds=age_s):
             return None
         states = {ident: EngineState(state) for ident, state in row.states.items()}
-        return Look(row.taken, states, {ident: Usage(*it) for ident, it in row.usage.items()})
+        usage = {ident: Usage(*it) for ident, it in row.usage.items()}
+        return Look(row.taken, states, usage, tuple(row.notices))
 
 
 def _usage(jobs: Iterable[InHand]) -> dict[str, Usage]:

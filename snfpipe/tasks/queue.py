@@ -42,11 +42,15 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The jobs in hand, and when the engine was last looked at (UTC)."""
+    """The jobs in hand, and when the engine was last looked at (UTC).
+
+    ``notices`` are the engine's words on what keeps jobs from starting.
+    """
 
     engine: str
     taken: datetime
     jobs: tuple[QueuedJob, ...]
+    notices: tuple[str, ...]
 
     @property
     def counts(self) -> Counter[str]:
@@ -93,7 +97,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
         jobs = [it for it in jobs if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
     order = {str(state): place for place, state in enumerate(_ORDER)}
     jobs.sort(key=lambda job: order.get(job.state, len(order)))
-    return Queue(engine.name, look.taken, tuple(jobs))
+    return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
 def _unregistered(

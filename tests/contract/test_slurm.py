@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +54,25 @@ def test_ends_are_told_whoever_keeps_them(either):
     assert outcomes[ids[2]].failure or outcomes[ids[2]].exit_status
     tokens = [folder.load().token for folder in folders]
     assert either.make().find(tokens) == dict(zip(tokens, ids, strict=True))
+
+
+def test_a_partition_that_takes_no_jobs_is_told(place, slurm):
+    folder = make_attempt(place.root)
+    control(slurm, "PartitionName=main", "State=DOWN")
+    try:
+        engine, [engine_id] = submit(place, folder)
+        place.wait_until(lambda: engine.snapshot() and engine.notices)
+        assert engine.notices == ("1 waiting: Slurm says 'PartitionDown'",)
+    finally:
+        control(slurm, "PartitionName=main", "State=UP")
+    place.wait_until_empty(engine)
+    assert engine.notices == ()
+    place.wait_until(lambda: engine_id in engine.outcomes([engine_id]))
+
+
+def control(cluster: SlurmCluster, *words: str) -> None:
+    command = ["scontrol", "update", *words]
+    subprocess.run(command, env=os.environ | cluster.environment, check=True)
 
 
 def test_a_refused_job_ends_with_the_schedulers_words(place_by_file):

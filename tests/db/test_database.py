@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -21,6 +23,7 @@ from snfpipe.db.models import (
     File,
     Pose,
     Process,
+    QueueLook,
     Run,
     Target,
 )
@@ -29,6 +32,7 @@ from snfpipe.db.session import Database, open_database
 from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, UsageError
 
 NIGHT = "06_334"
+MIGRATIONS = Path(upgrade.__file__).with_name("migrations")
 
 
 def stamps(database: Database) -> dict[str, int]:
@@ -75,8 +79,7 @@ def observe(database: Database) -> None:
 
 
 def test_migrations_end_where_the_models_stand(database):
-    migrations = Path(upgrade.__file__).with_name("migrations")
-    assert ScriptDirectory(str(migrations)).get_current_head() == REVISION
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == REVISION
 
 
 def test_migrations_make_the_tables_and_triggers_of_the_models(database_url):
@@ -97,6 +100,30 @@ def test_migrations_make_the_tables_and_triggers_of_the_models(database_url):
         Base.metadata.drop_all(connection)
         db_session.create_tables(connection)
         assert _triggers(session) == migrated
+    database.close()
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds(database_url):
+    database = db_session.connect(database_url, create=True)
+    with database.write() as session:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0001")
+        session.execute(sa.text(
+            "INSERT INTO queue_look (engine, taken, states, usage) "
+            "VALUES ('slurm', '2026-11-26 01:00:00', '{\"1\": \"running\"}', '{}')"
+        ))  # fmt: skip
+    database.close()
+    with pytest.raises(DatabaseMismatch, match="snf db upgrade"):
+        open_database(database_url)
+    database = db_session.connect(database_url)
+    assert [step.partition(":")[0] for step in upgrade.upgrade(database)] == ["0002"]
+    database.close()
+    database = open_database(database_url)
+    with database.read() as session:
+        look = session.get_one(QueueLook, "slurm")
+        assert (look.states, look.notices) == ({"1": "running"}, [])
     database.close()
 
 

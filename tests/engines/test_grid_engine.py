@@ -145,17 +145,17 @@ def document(*jobs: str, namespace: str = "") -> str:
     ["", 'xmlns="http://gridengine.example/qstat"', 'xmlns:xsd="http://gridengine.example/qstat"'],
 )
 def test_no_job_one_job_and_many_are_listed_in_any_namespace(namespace):
-    assert list(parse_qstat(document(namespace=namespace))) == []
+    assert parse_qstat(document(namespace=namespace)).entries == []
     one = JOB.format(job=7, name=NAME, state="r", tasks="<tasks>2</tasks>")
-    [entry] = parse_qstat(document(one, namespace=namespace))
+    [entry] = parse_qstat(document(one, namespace=namespace)).entries
     assert (entry.job, entry.task, entry.name) == (7, 2, NAME)
     many = JOB.format(job=7, name=NAME, state="qw", tasks="<tasks>3-1300:1</tasks>")
-    entries = list(parse_qstat(document(one, many, namespace=namespace)))
+    entries = parse_qstat(document(one, many, namespace=namespace)).entries
     assert [it.task for it in entries] == [2, *range(3, 1301)]
 
 
 def test_a_job_that_is_no_array_has_one_task():
-    [entry] = parse_qstat(document(JOB.format(job=9, name="osiris", state="r", tasks="")))
+    [entry] = parse_qstat(document(JOB.format(job=9, name="osiris", state="r", tasks=""))).entries
     assert (entry.job, entry.task, entry.name) == (9, 1, "osiris")
 
 
@@ -167,13 +167,33 @@ def test_a_job_that_is_no_array_has_one_task():
 )  # fmt: skip
 def test_states_are_told(letters, state):
     text = document(JOB.format(job=1, name=NAME, state=letters, tasks="<tasks>1</tasks>"))
-    assert [it.state for it in parse_qstat(text)] == [EngineState(state)]
+    assert [it.state for it in parse_qstat(text).entries] == [EngineState(state)]
 
 
 @pytest.mark.parametrize("text", ["", "error: no", "<a/>", "<job_info>", "<html></html>"])
 def test_what_is_no_list_of_jobs_is_an_error(text):
     with pytest.raises((ValueError, SyntaxError)):
-        list(parse_qstat(text))
+        parse_qstat(text)
+
+
+QUEUE = "<Queue-List><name>{name}</name><slots_total>360</slots_total>{state}</Queue-List>"
+
+
+@given(st.lists(st.sampled_from(["", "E", "d", "au", "aS", "dE"])))
+def test_queues_where_nothing_starts_are_told_with_the_next_step(states):
+    queues = [
+        QUEUE.format(name=f"all.q@node{number}", state=f"<state>{letters}</state>" * bool(letters))
+        for number, letters in enumerate(states)
+    ]
+    found = parse_qstat(document("".join(queues)))
+    assert found.entries == []
+    steps = {"E": "qmod -cq", "d": "qmod -e", "u": "sge_execd"}
+    for letter, step in steps.items():
+        names = [f"node{n}" for n, letters in enumerate(states) if letter in letters]
+        told = [notice for notice in found.notices if step in notice]
+        assert len(told) == bool(names)
+        assert all(all(name in notice for name in names[:3]) for notice in told)
+        assert all(f"and {len(names) - 3} more" in notice for notice in told if len(names) > 3)
 
 
 # --- qsub ----------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_records_that_are_not_complete_yet_or_of_others_are_left_out():
 @given(st.text())
 def test_any_output_is_read_or_left_out(text):
     list(parse_sacct(text))
-    list(parse_squeue(text))
+    parse_squeue(text)
     parse_record(text)
     parse_configuration(text)
 
@@ -123,20 +123,32 @@ def test_completion_records_say_what_sacct_does(monkeypatch):
 
 
 def test_no_task_one_and_many_are_listed_with_their_states():
-    assert list(parse_squeue("")) == []
+    assert parse_squeue("").entries == []
     lines = [
         f"4711|1|RUNNING|None|{NAME}", f"4711|2|PENDING|Priority|{NAME}",
         f"4711|3|PENDING|JobHeldUser|{NAME}", f"4711|4|COMPLETING|None|{NAME}",
         f"4711|5|PENDING|launch failed requeued held|{NAME}", f"4711|6|PENDING|InvalidQOS|{NAME}",
         "99|N/A|RUNNING|None|osiris", "4711|7|SUSPENDED|None|a|b",
     ]  # fmt: skip
-    entries = list(parse_squeue("\n".join(lines)))
+    entries = parse_squeue("\n".join(lines)).entries
     assert [it.task for it in entries] == [1, 2, 3, 4, 5, 6, 7]
     assert [it.state for it in entries] == [
         EngineState.RUNNING, EngineState.QUEUED, EngineState.HELD, EngineState.RUNNING,
         EngineState.ERROR, EngineState.ERROR, EngineState.RUNNING,
     ]  # fmt: skip
     assert entries[-1].name == "a|b"
+
+
+def test_reasons_to_wait_that_are_more_than_others_coming_first_are_told():
+    usual = ["None", "Priority", "Resources", "JobHeldUser", "QOSMaxJobsPerUserLimit"]
+    lines = [f"1|{n}|PENDING|{reason}|{NAME}" for n, reason in enumerate(usual)]
+    assert parse_squeue("\n".join(lines)).notices == ()
+    lines += [f"2|{n}|PENDING|PartitionDown|{NAME}" for n in range(7)]
+    lines += [f"3|1|PENDING|ReqNodeNotAvail, UnavailableNodes:vm|{NAME}", f"3|2|RUNNING|odd|{NAME}"]
+    lines += ["4|1|PENDING|PartitionDown|of somebody else"]
+    told = parse_squeue("\n".join(lines)).notices
+    assert told[0] == "7 waiting: Slurm says 'PartitionDown'"
+    assert told[1] == "1 waiting: Slurm says 'ReqNodeNotAvail, UnavailableNodes:vm'"
 
 
 # --- configuration and sbatch --------------------------------------------------------------
