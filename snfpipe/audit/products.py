@@ -27,7 +27,7 @@ from snfpipe.db.models import BadFrame, Job, Owed, Process, Production, Target
 from snfpipe.db.session import Database
 from snfpipe.names import Night, ProductName
 from snfpipe.plans import PLANS
-from snfpipe.plans.base import OwedProduct
+from snfpipe.plans.base import INDEX_DIGITS, OwedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
 
 AUDIT = "products"
@@ -36,7 +36,6 @@ COLUMNS = (
     "step", "class", "owed", "excused", "declared", "registered", "archived", "meaning",
 )  # fmt: skip
 
-_INDEX_DIGITS = 3
 _BASE_DIGITS = 22  # of a process id without its index, leading zeros of the year kept
 
 
@@ -95,7 +94,7 @@ class _Books:
         if base in self.declared:
             return self.declared[base].name
         extension = self.owed[base].extension
-        return str(ProductName.from_id(f"{base}{'0' * _INDEX_DIGITS}", extension))
+        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", extension))
 
 
 def audit_products(
@@ -171,11 +170,11 @@ def _read(session: Session, project: Project, step: Step, targets: Mapping[int, 
     for id_process, *told in session.execute(declared):
         found = _Declared._make(told)
         if found.unit in units:
-            book.declared[id_process[:-_INDEX_DIGITS]] = found
+            book.declared[id_process[:-INDEX_DIGITS]] = found
     for row in session.execute(live):
         product = _Live(*row)
         if product.unit in units:
-            book.live[product.id_process[:-_INDEX_DIGITS]].append(product)
+            book.live[product.id_process[:-INDEX_DIGITS]].append(product)
     for owed in PLANS[step.plan].owed(session, step, step.units):
         book.owed[_base(owed, project.number)] = owed
     return book

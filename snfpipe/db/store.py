@@ -76,9 +76,18 @@ def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None
     _on_conflict(session, model, rows, update=())
 
 
-def upsert(session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]) -> None:
-    """Insert `rows`; where the primary key is there already, set the columns `update`."""
-    _on_conflict(session, model, rows, update=update)
+def upsert(
+    session: Session,
+    model: type[Base],
+    rows: Sequence[Row],
+    update: Sequence[str],
+    growing: str | None = None,
+) -> None:
+    """Insert `rows`; where the primary key is there already, set the columns `update`.
+
+    Where a column `growing` is named, rows that hold as much or more in it stay as they are.
+    """
+    _on_conflict(session, model, rows, update, growing)
 
 
 def update_rows(
@@ -186,7 +195,11 @@ def _table(model: type[Base]) -> sa.Table:
 
 
 def _on_conflict(
-    session: Session, model: type[Base], rows: Sequence[Row], update: Sequence[str]
+    session: Session,
+    model: type[Base],
+    rows: Sequence[Row],
+    update: Sequence[str],
+    growing: str | None = None,
 ) -> None:
     """Insert many rows in few round trips, with the dialect's ON CONFLICT on the primary key."""
     if not rows:
@@ -198,7 +211,8 @@ def _on_conflict(
     statement = make(table)
     if update:
         new = {name: statement.excluded[name] for name in update}
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=new)
+        only = statement.excluded[growing] > table.c[growing] if growing else None
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new, where=only)
     else:
         statement = statement.on_conflict_do_nothing()
     if dialect == "sqlite":

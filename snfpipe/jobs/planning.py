@@ -41,8 +41,11 @@ from snfpipe.jobs.manifest import (
 from snfpipe.jobs.spec import JobSpec
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
-from snfpipe.plans.base import UnitPlan, Verdict, digest
-from snfpipe.states import CLAIMABLE, SETTLED, State, check_change
+from snfpipe.plans.base import INDEX_DIGITS, UnitPlan, Verdict, digest
+from snfpipe.states import CLAIMABLE, IN_HAND, SETTLED, State, check_change
+
+#: States of a job whose products may yet be registered; a lost one may end late.
+_MAY_REGISTER = sorted({*IN_HAND, State.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def plan_jobs(
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
     digests = {plan.unit: digest(step, plan) for plan in plans}
     free = [plan for plan in plans if _is_free(rows[plan.unit], digests[plan.unit])]
-    names = _name(session, project, free)
+    names = _name(session, project, production_id, free)
     _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
     claimed = []
     settled = []
@@ -243,11 +246,12 @@ def _lock_rows(
 
 
 def _name(
-    session: Session, project: Project, plans: Iterable[UnitPlan]
+    session: Session, project: Project, production_id: int, plans: Iterable[UnitPlan]
 ) -> dict[str, list[ProductName]]:
-    """Give every owed product an index; one that a product was registered under is not given again.
+    """Give every owed product an index that no other has, or is going to have.
 
-    Until one of a job's attempts is registered, all of them get the same.
+    Until one of a job's attempts is registered, all of them get the same, unless a job of another
+    production was promised that one meanwhile.
 
     Returns
     -------
@@ -255,16 +259,44 @@ def _name(
         Unit -> a name for each of its owed products.
     """
     names = {plan.unit: [product_name(project, it, 0) for it in plan.owed] for plan in plans}
-    last: dict[str, int] = {}
-    for part in store.chunks(name.base for own in names.values() for name in own):
+    everything = [name for own in names.values() for name in own]
+    for fclass in sorted({name.fclass for name in everything}):
+        store.alone(session, f"index of {project.number} {fclass}")  # whoever claims the same
+    last = _promised(session, production_id, everything)
+    for part in store.chunks(name.base for name in everything):
         query = sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
-        last |= {base: index for base, index in session.execute(query)}
+        for base, index in session.execute(query):
+            last[base] = max(index, last.get(base, 0))
     return {
         unit: [
             replace(name, index=last[name.base] + 1) if name.base in last else name for name in own
         ]
         for unit, own in names.items()
     }
+
+
+def _promised(
+    session: Session, production_id: int, names: Iterable[ProductName]
+) -> dict[str, int]:
+    """Return base -> highest index that jobs of other productions may still register under."""
+    classes: dict[tuple[int, int], set[str]] = {}
+    for name in names:
+        classes.setdefault((name.fclass, name.xfclass), set()).add(str(name.exposure.night))
+    last: dict[str, int] = {}
+    for (fclass, xfclass), nights in classes.items():
+        query = (
+            sa.select(Owed.id_process)
+            .join(Job, Job.id == Owed.job_id)
+            .where(
+                Job.state.in_(_MAY_REGISTER), Job.production_id != production_id,
+                Owed.reason.is_(None), Owed.fclass == fclass, Owed.xfclass == xfclass,
+                Owed.night.in_(nights),
+            )
+        )  # fmt: skip
+        for ident in session.scalars(query):
+            base, index = ident[:-INDEX_DIGITS], int(ident[-INDEX_DIGITS:])
+            last[base] = max(index, last.get(base, 0))
+    return last
 
 
 def _declare(

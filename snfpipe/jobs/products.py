@@ -31,9 +31,9 @@ from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.spec import JobSpec
 from snfpipe.jobs.validate import REGISTERED, VALIDATED
 from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
+from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.states import State
 
-_INDEX_DIGITS = 3
 _STANDING = (
     Process.job_id,
     Process.id_process,
@@ -92,7 +92,7 @@ def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, St
         )
         for row in session.execute(query).mappings():
             mine = found.setdefault(row["job_id"], {})
-            base = row["id_process"][:-_INDEX_DIGITS]
+            base = row["id_process"][:-INDEX_DIGITS]
             file = MadeFile(row["name"], row["role"], row["checksum"], row["size"])
             before = mine[base].files if base in mine else ()
             mine[base] = Standing(
@@ -103,7 +103,7 @@ def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, St
 
 def kept(made: Made, standing: Mapping[str, Standing]) -> Standing | None:
     """Return the live product that has the very bytes of what was made, if there is one."""
-    before = standing.get(made.product.id_process[:-_INDEX_DIGITS])
+    before = standing.get(made.product.id_process[:-INDEX_DIGITS])
     if before is None or _bytes_of(before.files) != _bytes_of(made.files):
         return None
     return before
@@ -230,7 +230,7 @@ class _Changes:
         store.insert_many(session, File, self._files)
         remove_marks.relink(session, [row["id_process"] for row in self._processes])
         indices = [{"base": base, "last": last} for base, last in self._last.items()]
-        store.upsert(session, ProductIndex, indices, ["last"])
+        store.upsert(session, ProductIndex, indices, ["last"], growing="last")
 
 
 def _parents_first(made: Sequence[Made]) -> list[Made]:

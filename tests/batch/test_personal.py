@@ -71,6 +71,27 @@ def test_a_meta_prefix_keeps_productions_of_one_version_apart(produced):
     produced.run("snf", "audit", "--verify")
 
 
+@pytest.mark.parametrize("first", ["ONE", "TWO"])
+def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced, first):
+    """Both are claimed before either is settled; whichever settles first, nothing collides."""
+
+    def submit(prefix: str, upto: int) -> object:
+        words = ("-j", "SNF-0203-SAMPLEc", "--truncateR", f"5100,{upto}")
+        call(produced, "-s", "-p", prefix, "-m", "e", "-a", " ".join(words), LIST)
+        return ordered(produced, *words, mode="e", prefix=prefix)
+
+    both = {prefix: submit(prefix, 9000) for prefix in ("ONE", "TWO")}
+    owed = "SELECT id_process FROM owed JOIN job ON job.id = job_id WHERE state = 'queued'"
+    promised = [ident for (ident,) in produced.query(owed)]
+    assert promised
+    assert len(set(promised)) == len(promised)
+    produced.wait_for_jobs()
+    assert set(settle(both.pop(first)).values()) == {"done"}
+    assert set(settle(*both.values()).values()) == {"done"}
+    for prefix in ("ONE", "TWO"):  # an index is never given again, whoever came last
+        assert set(settle(submit(prefix, 8000)).values()) == {"done"}
+
+
 def test_a_production_file_may_have_a_production_id(project):
     path = project.root / "configs" / "productions" / "sample.toml"
     path.write_text(path.read_text().replace("\n[[steps]]", "outver = 13\n\n[[steps]]", 1))
