@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,7 +20,7 @@ from snfpipe.jobs.script import write_attempt
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.jobs.starting import take
 from snfpipe.states import State
-from tests.bench import make_bench, night_of, unit_plan
+from tests.bench import Bench, make_bench, night_of, unit_plan
 
 MANY = 360
 
@@ -98,3 +101,20 @@ def test_the_folder_of_an_attempt_has_the_familiar_names(sqlite_bench):
     assert link.read_text() == before
     assert AttemptFolder.find(folder.path) == folder
     assert folder.load() == spec
+
+
+def test_two_productions_claimed_at_the_same_moment_are_promised_different_names(bench):
+    plans = [unit_plan(night_of(1800 + number)) for number in range(4)]
+    step = replace(bench.step, prefix="OTHER", production="SNF-0203-OTHERc")
+    other = replace(bench, project=replace(bench.project, steps=(step,)))
+    barrier = threading.Barrier(2)
+
+    def claim(who: Bench) -> list[str]:
+        barrier.wait()
+        claimed = who.claim(plans).claimed
+        return [str(product.name) for spec in claimed for product in spec.products]
+
+    with ThreadPoolExecutor(2) as both:
+        one, two = both.map(claim, (bench, other))
+    assert one and len(one) == len(two)
+    assert not set(one) & set(two)
