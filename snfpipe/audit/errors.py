@@ -177,7 +177,8 @@ def _job_findings(found: JobErrors) -> Iterator[Finding]:
     for it in found.troubles.values():
         kind = Kind.FAILED if it.pattern.severity == "error" else Kind.WRONG
         what = f"{it.pattern.group}: {it.example}"
-        yield Finding(AUDIT, kind, job.name, job.task, what, it.pattern.action)
+        action = it.pattern.next_step(configured=bool(job.step))
+        yield Finding(AUDIT, kind, job.name, job.task, what, action)
 
 
 # --- a production, from the database -------------------------------------------------------
@@ -213,7 +214,8 @@ def error_groups(project: Project, database: Database, words: Sequence[str] = ()
         if severity == "error":
             count = len(group.jobs)
             told = f"{count} job{'s' if count > 1 else ''}: {label}"
-            action = pattern.action if pattern else _ADD_PATTERN
+            configured = any(step == it.key for it in project.steps)
+            action = pattern.next_step(configured=configured) if pattern else _ADD_PATTERN
             findings.append(Finding(AUDIT, Kind.FAILED, label, step, f"{told} ({first})", action))
     return Report(
         audit=AUDIT,

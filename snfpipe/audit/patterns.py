@@ -17,6 +17,9 @@ PATTERNS = Path("configs") / "errors.toml"
 #: Where a text stands: in the database, in the job's output, in the engine's.
 REASON, OUT, ERR, ENGINE = "reason", "out", "err", "engine"
 
+#: What tries failed jobs again: of the configured production, and of another.
+_RETRY, _LAUNCH_AGAIN = "`snf retry`", "`batch_jobs ... -s --retry`"
+
 _REASONS_SHOWN = 4
 _LONGEST = 2_000  # characters of a line that are looked at
 
@@ -38,6 +41,10 @@ class Pattern:
     group: str
     meaning: str
     action: str
+
+    def next_step(self, *, configured: bool) -> str:
+        """Return the action, for a job of the configured production or of another."""
+        return self.action if configured else self.action.replace(_RETRY, _LAUNCH_AGAIN)
 
 
 def load_patterns(project: Project) -> tuple[Pattern, ...]:

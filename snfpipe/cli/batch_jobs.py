@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ def order_options(prefix: str | None = None) -> Callable[[Callable[..., Any]], C
     "-s", "--submit", "--autosubmit", "submit", is_flag=True,
     help="Submit what was created, now or before.",
 )  # fmt: skip
+@click.option("--retry", is_flag=True, help="Try failed jobs again, too.")
 @click.option(
     "-L", "--nodb", is_flag=True,
     help="Register nothing: run here, in the submit folder, and leave the products here.",
@@ -71,11 +73,12 @@ def batch_jobs(
     outver: int | None,
     arguments: str,
     submit: bool,
+    retry: bool,
     nodb: bool,
     keep: bool,
     dry_run: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Create the jobs of a plan for units, or for the units of a list; with -s submit them.
 
     Jobs are created in folders by night or target below $JOBDIR. A job that is on its way, or
@@ -91,33 +94,41 @@ def batch_jobs(
     from snfpipe.tasks.launch_words import split
 
     order = Order(mode, prefix, units, tuple(split(arguments)), meta_prefix, outver)
-    found = run_order(order, submit=submit, nodb=nodb, keep=keep, dry_run=dry_run)
+    if retry and nodb:
+        raise click.UsageError("--retry goes without -L: what is not registered cannot have failed")
+    found = run_order(
+        order, submit=submit, retry=retry, nodb=nodb, keep=keep, dry_run=dry_run
+    )  # fmt: skip
     if as_json:
         print_json(found.to_json())
     elif dry_run:
         print_units(found)
     else:
         print_deeds(found)
+    return tell_refused(found)
 
 
-def run_order(order: Order, *, submit: bool, nodb: bool, keep: bool, dry_run: bool) -> Launch:
+def run_order(
+    order: Order, *, submit: bool, retry: bool, nodb: bool, keep: bool, dry_run: bool
+) -> Launch:
     """Do what an order says; keep the command line that said it."""
     from snfpipe.db.session import open_database
     from snfpipe.tasks import launch
     from snfpipe.tasks.launch_order import understand
+    from snfpipe.tasks.launch_trial import try_out
 
     project = load_project()
     ordered = understand(project, order)
     database = open_database(project.site.database_url, project.root)
     try:
         if nodb:
-            found = launch.try_out(
+            found = try_out(
                 ordered, database, Path.cwd(), submit=submit, keep=keep, dry_run=dry_run,
                 progress=show_progress,
             )  # fmt: skip
         else:
             found = launch.launch(
-                ordered, database, submit=submit, keep=keep, dry_run=dry_run,
+                ordered, database, submit=submit, retry=retry, keep=keep, dry_run=dry_run,
                 progress=show_progress,
             )  # fmt: skip
     finally:
@@ -159,6 +170,15 @@ def print_deeds(found: Launch) -> None:
         click.echo(f"{count:6} {_DONE[deed]}{left}{': ' if reason else ''}{reason}")
     if found.submitted:
         click.echo(f"{found.submitted:6} handed to the engine")
+
+
+def tell_refused(found: Launch) -> int:
+    """Say why jobs could not be submitted; return the exit code."""
+    for reason, count in Counter(found.refused.values()).items():
+        click.echo(f"{count} not submitted: {reason}", err=True)
+    if found.refused:
+        click.echo("  next: mend that; the same with --retry tries them again", err=True)
+    return 3 if found.refused else 0
 
 
 def main() -> None:

@@ -100,7 +100,7 @@ def _print_parts(ordered: Ordered, parts: list[Part], as_json: bool) -> None:
 
 
 def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
-    """Print what became of the parts; 3 where one failed."""
+    """Print what became of the parts; return the worst exit code of theirs."""
     deeds: Counter[str] = Counter()
     for it in done:
         deeds.update(it.deeds)
@@ -124,7 +124,7 @@ def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
         click.echo(f"{it.part.path}: {it.error}", err=True)
     if failed:
         click.echo("next: mend the cause; the same command goes on", err=True)
-    return 3 if failed else 0
+    return max((it.code if it.code in (2, 3, 4) else 3 for it in failed), default=0)
 
 
 def main() -> None:

@@ -107,6 +107,10 @@ class Engine(Protocol):
         """
         ...
 
+    def refused(self, engine_ids: Collection[str]) -> dict[str, str]:
+        """Return engine id -> the engine's words, of submissions that it would not have."""
+        ...
+
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return engine id -> state of all that the engine still has, by one query.
 

@@ -114,6 +114,16 @@ class BatchEngine:
             self._tidy(look)
         return taken
 
+    def refused(self, engine_ids: Collection[str]) -> dict[str, str]:
+        """Return what qsub or sbatch said."""
+        never = [it for it in parse_ids(engine_ids) if not it.job]
+        return {
+            str(it): end.failure
+            for token, tasks in _by_token(never).items()
+            for it in tasks
+            if (end := self._folder(token).failures().get(it.task))
+        }
+
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return the state of all tasks in the queue that come from here."""
         return {str(task): state for task, state in self._look().states.items()}

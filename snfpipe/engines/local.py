@@ -73,6 +73,10 @@ class LocalEngine:
             submission = next(waiting, None)
         return taken
 
+    def refused(self, _engine_ids: Collection[str]) -> dict[str, str]:
+        """Return nothing: whatever it takes it tries."""
+        return {}
+
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return what runs; nothing is ever queued here."""
         self._children = [child for child in self._children if child.poll() is None]

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snfpipe.config import Site
-from snfpipe.engines.commands import Answer, Commands, unavailable
+from snfpipe.engines import grid_engine, slurm
+from snfpipe.engines.commands import Answer, Commands
+from snfpipe.engines.scheduler import Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import Refused
 
@@ -60,16 +62,20 @@ class SingleJobs:
 
         Raises
         ------
+        Refused
+            The scheduler will not have it; its words are quoted.
         ServiceUnavailable
-            The scheduler does not answer, or will not have it; its words are quoted.
+            It does not answer.
         """
-        build = qsub if self._engine == "grid_engine" else sbatch
-        words = build(job, self._settings)
+        on_grid_engine = self._engine == "grid_engine"
+        words = (qsub if on_grid_engine else sbatch)(job, self._settings)
         answer = self._commands.call(*words)
-        ident = answer.out.split("\n")[-1].split(";")[0].strip()
-        if answer.status != 0 or not ident.isdigit():
-            raise unavailable(words[0], answer)
-        return ident
+        try:
+            return str((grid_engine if on_grid_engine else slurm).submitted(answer))
+        except Rejection as rejection:
+            raise Refused(
+                f"{job.name} is refused: {rejection}", hint="mend that, and submit it again"
+            ) from rejection
 
     def rename(self, ident: str, name: str) -> Answer:
         """Give a job, running or not, another name."""

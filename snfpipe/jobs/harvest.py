@@ -28,7 +28,7 @@ from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineOutcome, EngineState
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import ledger
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored
+from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored, stored_spec
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.logs import last_line, tails
 from snfpipe.jobs.manifest import Settled
@@ -36,7 +36,8 @@ from snfpipe.jobs.postmortem import judge, moment_of
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_look import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, clear, register
-from snfpipe.jobs.starting import take
+from snfpipe.jobs.spec import JobSpec
+from snfpipe.jobs.starting import close
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State
 
@@ -46,6 +47,7 @@ _STATE_OF: dict[EngineState | None, State] = {
     EngineState.ERROR: State.QUEUE_ERROR,
     EngineState.RUNNING: State.RUNNING,
 }
+_ERROR = EngineState.ERROR
 #: States of a job that the engine has, or had when it was last looked at.
 _WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
 #: For how long a job that was given up may still come to an end that counts.
@@ -95,6 +97,7 @@ class Harvester:
         self._queue = SharedQueue(project.site, database, engine)
         self._sizes: dict[str, int] = {}
         self._gone_since: dict[str, float] = {}
+        self._in_doubt = False
 
     def look(
         self, lost_since: datetime | None = None, between: Callable[[], bool] = lambda: True
@@ -136,6 +139,7 @@ class Harvester:
             jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
         jobs = [job for job in jobs if job.state is not State.CLAIMED]
         if not jobs:
+            self._in_doubt = False
             return []
         self._sizes = {job.token: self._sizes.get(job.token, 0) for job in jobs}
         tokens = self._sizes.keys()
@@ -145,12 +149,21 @@ class Harvester:
             look = self._queue.harvest()
             known = [job for job in jobs if look.knows_of(job.engine_id, job.submitted_at)]
             moved, over, silent = self._sort(known, look.states)
-            over += self._give_up(silent)
+            given_up = self._give_up(silent)
+            doubtful = [it for it in silent if it.job.state is not State.LOST]
+            in_error = [it for it in known if look.states.get(it.engine_id or "") is _ERROR]
+            self._in_doubt = len(doubtful) + len(in_error) > len(given_up)
+            over += given_up
             self._write(moved, over)
         except BaseException:
             self._sizes.clear()  # what was seen now was not noted: see it again
             raise
         return over
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last look left jobs open for the grace: without a trace, or in error."""
+        return self._in_doubt
 
     def preview(self, lost_since: datetime | None = None) -> list[tuple[InHand, Ended]]:
         """Return the jobs that the next :meth:`look` would settle, and how; change nothing."""
@@ -203,6 +216,8 @@ class Harvester:
         silent: list[Over] = []
         for job in jobs:
             state = snapshot.get(job.engine_id or "")
+            if state is not None:
+                self._gone_since.pop(job.token, None)
             accounting = job.accounting or told.get(job.engine_id or "")
             if job.state is State.ENDED or (state is None and accounting and accounting.final):
                 over.append(Over(job, accounting))
@@ -250,7 +265,7 @@ class Harvester:
         """
         if last_of(ledger.read(job.attempt.ledger), "starting") is not None:
             return True
-        return take(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
+        return close(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
 
     def _found_again(self, jobs: Sequence[InHand]) -> set[str]:
         """Note the ids of jobs that the engine has under another one than we know."""
@@ -273,7 +288,7 @@ class Harvester:
         """Tell whether a ledger has grown since it was last looked at."""
         try:
             size = job.attempt.ledger.stat().st_size
-        except FileNotFoundError:
+        except OSError:
             return False
         before = self._sizes.get(job.token)
         self._sizes[job.token] = size
@@ -307,7 +322,7 @@ class Harvester:
                 return None  # started by hand, or its wrapper was killed: its script goes on
             # the engine speaks of an attempt that found its unit taken, or nobody speaks
             given_up = given_up or self._grace_is_over(job)
-        spec = folder.load()
+        spec = self._spec(job)
         outcome = judge(
             spec, records, gone=True, given_up=given_up, accounting=over.accounting,
             complaint=last_line(folder.err) or last_line(folder.engine_err),
@@ -317,6 +332,14 @@ class Harvester:
         if outcome.state is State.LOST and (job.state is State.LOST or not given_up):
             return None  # known, or not to be said yet
         return Ended(job.job_id, job.production_id, spec, outcome, tails(folder))
+
+    def _spec(self, job: InHand) -> JobSpec:
+        """Return a job's spec: its folder's, or the database's where that is out of reach."""
+        try:
+            return job.attempt.load()
+        except (OSError, ValueError):
+            with self._database.read() as session:
+                return stored_spec(session, job.token)
 
 
 def _has_ended(records: Sequence[Record]) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from snfpipe.config import Project, Site
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.engines.base import Engine, EngineOutcome
-from snfpipe.jobs.spec import AttemptFolder
+from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.states import IN_HAND, State
 
 _DEFAULTS = {field.name: field.default for field in fields(EngineOutcome)}
@@ -93,6 +93,12 @@ def in_hand(
         for ident, production, name, unit, version, folder, state, token, number, engine_id,
         submitted, accounting in rows
     ]  # fmt: skip
+
+
+def stored_spec(session: Session, token: str) -> JobSpec:
+    """Return the spec of an attempt as the database has it."""
+    query = sa.select(Attempt.spec).where(Attempt.token == token)
+    return JobSpec.from_json(session.scalars(query).one())
 
 
 def outcome_of(stored: Mapping[str, Any] | None) -> EngineOutcome | None:

@@ -52,10 +52,10 @@ def read(path: Path) -> list[Record]:
 
 
 def _records(path: Path) -> Iterator[Record]:
-    """Yield the records of a ledger, none where it is missing."""
+    """Yield the records of a ledger, none where it is missing or out of reach."""
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except OSError:
         return
     for line in lines:
         try:

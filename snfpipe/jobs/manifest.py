@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def write_manifest(path: Path, text: str) -> None:
 
 
 def write_manifests(settled: Iterable[Settled]) -> None:
-    """Write the manifests of settled jobs."""
+    """Write the manifests of settled jobs; one that cannot be written now is left to `doit`."""
     for job in settled:
-        write_manifest(job.path, job.manifest)
+        with suppress(OSError):
+            write_manifest(job.path, job.manifest)

@@ -162,24 +162,32 @@ class Osiris:
         Refused
             Another took over: this one was silent for too long.
         """
-        while not self.over and self._keep():
-            began = time.monotonic()
-            settled = self._reach(self.cycle)
-            if not settled:
-                self._pause(self._project.site.poll_s - (time.monotonic() - began))
-        self._hand_over()
+        try:
+            while not self.over and self._keep():
+                began = time.monotonic()
+                settled = self._reach(self.cycle)
+                if not settled:
+                    self._pause(self._project.site.poll_s - (time.monotonic() - began))
+        finally:
+            self._hand_over()
 
     def once(self) -> None:
-        """Do what :meth:`serve` does, one turn of it.
+        """Do what :meth:`serve` does, one turn of it; more where the grace has to be waited for.
 
         Raises
         ------
         ServiceUnavailable
             The engine or the database does not answer.
         """
-        self.cycle()
-        self._tidy()
-        self._hand_over()
+        try:
+            self.cycle()
+            until = time.monotonic() + 2 * self._engine.grace_s + 5
+            while self._harvester.in_doubt and not self.over and time.monotonic() < until:
+                self._pause(self._project.site.poll_s)
+                self.cycle()
+            self._tidy()
+        finally:
+            self._hand_over()
 
     def preview(self) -> list[tuple[InHand, Ended]]:
         """Return the jobs that would be settled now, and how; change nothing."""
@@ -187,9 +195,9 @@ class Osiris:
 
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
-        self._submitter.adopt()
+        settled = self._submitter.adopt()
         self._submitter.send()
-        settled = self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
+        settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
         if settled:
             killpoint("osiris:before-report")
         for job in settled:
@@ -266,10 +274,10 @@ class Osiris:
         """Return what `work` does, or None after a pause where a service is away."""
         try:
             result = work()
-        except ServiceUnavailable as error:
+        except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
             if not self._away:
                 self._away = True
-                self.say(Event("service away", error.message))
+                self.say(Event("service away", getattr(error, "message", str(error))))
             self._pause(max(1.0, self._project.site.poll_s))
             return None
         if self._away:

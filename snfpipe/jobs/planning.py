@@ -275,9 +275,7 @@ def _name(
     }
 
 
-def _promised(
-    session: Session, production_id: int, names: Iterable[ProductName]
-) -> dict[str, int]:
+def _promised(session: Session, production_id: int, names: Iterable[ProductName]) -> dict[str, int]:
     """Return base -> highest index that jobs of other productions may still register under."""
     classes: dict[tuple[int, int], set[str]] = {}
     for name in names:

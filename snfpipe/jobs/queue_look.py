@@ -8,9 +8,8 @@ is shared there, too.
 
 from __future__ import annotations
 
-import os
+import json
 import secrets
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from snfpipe.db import lease, store
 from snfpipe.db.models import QueueLook
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
+from snfpipe.jobs import driver
 from snfpipe.jobs.in_hand import InHand, in_hand, of_engine
 
 _LEASE_S = 90.0  # longer than a scheduler's answer may take
@@ -80,7 +80,7 @@ class SharedQueue:
         self._database = database
         self._engine = engine
         self._lease = f"look {engine.name}"
-        self._me = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
+        self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 
     def harvest(self) -> Look:
         """Return a look for whoever settles jobs; where it is a new one, the cap is filled up.
@@ -122,6 +122,13 @@ class SharedQueue:
             time.sleep(_PAUSE_S)
 
     def _take_lease(self, session: Session) -> bool:
+        """Take the lease; one whose holder was killed on this host is not waited for."""
+        if lease.take(session, self._lease, self._me, _LEASE_S):
+            return True
+        holder = lease.holder_of(session, self._lease)
+        if holder is None or not _is_dead(holder):
+            return False
+        lease.release(session, self._lease, holder)
         return lease.take(session, self._lease, self._me, _LEASE_S)
 
     def _renew(self, age_s: float, *, fill: bool) -> Look:
@@ -169,6 +176,15 @@ class SharedQueue:
         states = {ident: EngineState(state) for ident, state in row.states.items()}
         usage = {ident: Usage(*it) for ident, it in row.usage.items()}
         return Look(row.taken, states, usage, tuple(row.notices))
+
+
+def _is_dead(holder: str) -> bool:
+    """Tell whether who holds a lease was a process of this host, and is no more."""
+    try:
+        _one_of_many, claimer = json.loads(holder)
+        return driver.has_let_go(claimer, timedelta(0), _LEASE_S)
+    except (ValueError, AttributeError):
+        return False
 
 
 def _usage(jobs: Iterable[InHand]) -> dict[str, Usage]:

@@ -157,9 +157,12 @@ def restore_manifests(
                 sa.select(Job.id, Job.name, Job.manifest).where(Job.id.in_(part))
             )
         ]
-    for ident, _name, text in texts:
-        write_manifest(paths[ident], text or "")
-    return [name for _ident, name, _text in texts]
+    written = []
+    for ident, name, text in texts:
+        with suppress(OSError):
+            write_manifest(paths[ident], text or "")
+            written.append(name)
+    return written
 
 
 def clear(database: Database, place: Path, token: str) -> None:

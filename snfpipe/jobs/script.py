@@ -100,15 +100,29 @@ exit $status
 """
 
 
-def write_attempts(specs: Sequence[JobSpec]) -> None:
-    """Write the folders of many attempts, some at once: a network file system is waited for."""
+def write_attempts(specs: Sequence[JobSpec]) -> dict[str, str]:
+    """Write the folders of many attempts, some at once: a network file system is waited for.
+
+    Returns
+    -------
+    dict
+        Token -> why its folder cannot be written.
+    """
     if len(specs) < _AT_ONCE:
-        for spec in specs:
-            write_attempt(spec)
-        return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _folder in pool.map(write_attempt, specs):
-            pass
+        found = [_why_not_written(spec) for spec in specs]
+    else:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = list(pool.map(_why_not_written, specs))
+    return {spec.token: reason for spec, reason in zip(specs, found, strict=True) if reason}
+
+
+def _why_not_written(spec: JobSpec) -> str:
+    """Write an attempt's folder; return why that is impossible, empty where it is done."""
+    try:
+        write_attempt(spec)
+    except OSError as error:
+        return f"its folder cannot be written: {error}"
+    return ""
 
 
 def write_attempt(spec: JobSpec) -> AttemptFolder:

@@ -90,10 +90,15 @@ def submit_command(
         No scheduler takes a job of that name.
     Refused
         The database is named in a way that no script may hold.
-    ServiceUnavailable
-        The scheduler does not take it.
+    Refused, ServiceUnavailable
+        The scheduler does not take it, or does not answer.
     """
     check_name(name)
+    if not os.access(log.parent, os.W_OK):
+        raise Refused(
+            f"{log} cannot be written, where the output of {name} would go",
+            hint="call it in a folder of your own",
+        )
     script = _write(project, name, command)
     if project.site.engine == "local":
         return Submitted(name, _start(script, log), log)

@@ -76,6 +76,14 @@ def take(folder: AttemptFolder, by: str) -> bool:
     return True
 
 
+def close(folder: AttemptFolder, by: str) -> bool:
+    """Keep an attempt from starting; tell whether it never will, as it had not begun."""
+    try:
+        return take(folder, by)
+    except OSError:  # its folder is gone or closed: no script takes anything there either
+        return True
+
+
 def _worklist(spec: JobSpec) -> str:
     """Return the program's worklist."""
     content = {

@@ -7,6 +7,7 @@ adopted, the rest is submitted under the same token.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -19,6 +20,10 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver
 from snfpipe.jobs.in_hand import Whose, of_project
+from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.postmortem import Outcome
+from snfpipe.jobs.products import Ended
+from snfpipe.jobs.register import register
 from snfpipe.jobs.script import write_attempts
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.killpoint import killpoint
@@ -48,6 +53,8 @@ class Submitter:
         self._engine = engine
         self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
+        #: Job -> the engine's words on why it would not have it.
+        self.refused: dict[str, str] = {}
         self._tried: set[str] = set()  # what the engine may have, though it has not said so
 
     @property
@@ -61,11 +68,31 @@ class Submitter:
         """How many claimed attempts the engine has not taken yet."""
         return len(self._waiting)
 
-    def add(self, specs: Iterable[JobSpec]) -> None:
-        """Write the folders of claimed attempts; the next :meth:`send` submits them."""
+    def add(self, specs: Iterable[JobSpec]) -> list[Settled]:
+        """Write the folders of claimed attempts; the next :meth:`send` submits them.
+
+        Returns
+        -------
+        list of Settled
+            Those that failed at once: their folders cannot be written.
+        """
         claimed = list(specs)
-        write_attempts(claimed)
-        self._waiting |= {spec.token: submission(spec) for spec in claimed}
+        failures = write_attempts(claimed)
+        self._waiting |= {
+            spec.token: submission(spec) for spec in claimed if spec.token not in failures
+        }
+        if not failures:
+            return []
+        failed = [spec for spec in claimed if spec.token in failures]
+        with self._database.read() as session:
+            query = sa.select(Job.token, Job.id, Job.production_id).where(Job.token.in_(failures))
+            ids = {token: (job, of) for token, job, of in session.execute(query)}
+        ended = [
+            _failed(*ids[spec.token], spec, failures[spec.token])
+            for spec in failed
+            if spec.token in ids
+        ]
+        return register(self._project, self._database, ended)
 
     def send(self) -> None:
         """Submit what the engine takes, by one call, and store the ids it gave.
@@ -83,18 +110,20 @@ class Submitter:
         self._tried.update(job.token for job in batch)
         known |= self._engine.submit(batch)
         killpoint("submit:after-call")
+        words = self._engine.refused(known.values())
+        names = {ident: self._waiting[token].name for token, ident in known.items()}
+        self.refused |= {names[ident]: said for ident, said in words.items()}
         self._acknowledge(known)
 
-    def adopt(self) -> int:
-        """Take over claims whose claimer is gone; return how many."""
+    def adopt(self) -> list[Settled]:
+        """Take over claims whose claimer is gone; return what :meth:`add` does."""
         specs = self._database.transact(self._take_over)
-        started = [spec for spec in specs if AttemptFolder.of(spec).taken.exists()]
+        started = [spec for spec in specs if os.path.exists(AttemptFolder.of(spec).taken)]
         self._acknowledge(dict.fromkeys((spec.token for spec in started), None))
         begun = {spec.token for spec in started}
         left = [spec for spec in specs if spec.token not in begun]
         self._tried.update(spec.token for spec in left)
-        self.add(left)
-        return len(specs)
+        return self.add(left)
 
     def forget(self, tokens: Iterable[str]) -> None:
         """Leave out attempts that were settled before the engine took them."""
@@ -150,6 +179,12 @@ class Submitter:
 
         self._database.transact(work)
         self.forget(known)
+
+
+def _failed(job_id: int, production_id: int, spec: JobSpec, reason: str) -> Ended:
+    """Return the end of an attempt that could not be submitted."""
+    missing = {product.name: reason for product in spec.products}
+    return Ended(job_id, production_id, spec, Outcome(State.FAILED, reason, missing=missing))
 
 
 def submission(spec: JobSpec) -> Submission:

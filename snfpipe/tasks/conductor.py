@@ -111,6 +111,8 @@ class Conductor:
                     self._pause_s = max(1.0, self._project.site.poll_s)
         except SnfError as error:
             self._driver.stopped_by = error
+        except OSError as error:
+            self._driver.stopped_by = SnfError(str(error), hint="mend that; `doit` goes on")
         except Exception:  # whatever it is, nobody may wait for ever
             self._driver.stopped_by = SnfError(
                 f"the driver stopped:\n{traceback.format_exc()}",
@@ -168,7 +170,8 @@ class Conductor:
         """Settle what is over; what somebody else has let go of is judged again."""
         if time.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
             self._adopted_at = time.monotonic()
-            self._submitter.adopt()
+            for settled in self._submitter.adopt():
+                self._note_settled(settled)
         if not self._osiris_serves():
             for settled in self._harvester.look():
                 self._note_settled(settled)
@@ -208,7 +211,10 @@ class Conductor:
                 else:
                     path = self._project.root / unit.manifest
                     if manifest is not None and not there:
-                        write_manifest(path, manifest)
+                        try:
+                            write_manifest(path, manifest)
+                        except OSError as error:
+                            standing = _without_manifest(error)
                     if row is not None and unit.task in self._settled_elsewhere:
                         self._note_settled(
                             Settled(
@@ -228,10 +234,10 @@ class Conductor:
             return
         step = units[0].step
         planned = claim(self._project, self._database, step, [plans[u.unit] for u in units])
-        self._submitter.add(planned.claimed)
+        failed = self._submitter.add(planned.claimed)
         for spec in planned.claimed:
             self._hold(f"{step.key}:{spec.unit}")
-        for settled in planned.settled:
+        for settled in [*planned.settled, *failed]:
             self._note_settled(settled)
 
     def _held_back(self, unit: Unit) -> Standing | None:
@@ -287,6 +293,10 @@ class Conductor:
         if task is None:
             return
         standing = Standing(Act.NOTHING, str(settled.state), settled.reason)
+        try:
+            write_manifest(settled.path, settled.manifest)  # it is there, if that was possible
+        except OSError as error:
+            standing = _without_manifest(error)
         self._settled(task, standing, attempted=True)
 
     def _settled(self, task: str, standing: Standing, *, attempted: bool) -> None:
@@ -298,3 +308,8 @@ class Conductor:
         done = self._events.get(task)
         if done is not None:
             done.set()
+
+
+def _without_manifest(error: OSError) -> Standing:
+    """Return how a unit stands whose manifest doit cannot have."""
+    return Standing(Act.NOTHING, str(State.FAILED), f"its manifest cannot be written: {error}")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from snfpipe.config import Project
 from snfpipe.db.models import Job, Production
-from snfpipe.db.session import Database, open_database
+from snfpipe.db.session import open_database
 from snfpipe.engines import make_engine
 from snfpipe.errors import Refused
 from snfpipe.jobs.cancel import cancel as end_jobs
 from snfpipe.jobs.harvest import Harvester
-from snfpipe.states import FAILURES, IN_HAND, State, check_change
+from snfpipe.jobs.in_hand import in_hand, of_engine
+from snfpipe.jobs.reopen import Failed, reopen
+from snfpipe.states import FAILURES, IN_HAND, State
 from snfpipe.tasks.graph import Graph, Unit, build_graph, select_units
 from snfpipe.tasks.look import look
 
@@ -102,69 +104,51 @@ def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False
     ServiceUnavailable
         The engine or the database does not answer.
     """
-    return _cancel(project, _named(project, patterns), dry_run)
+    units = _named(project, patterns)
+    tasks = {unit.step.job_name(unit.unit): unit.task for unit in units}
+    return _cancel(project, tasks, dry_run)
 
 
 def cancel_jobs(project: Project, names: Collection[str], *, dry_run: bool = False) -> list[Change]:
-    """Do what :func:`cancel` does for jobs.
-
-    Raises
-    ------
-    Refused
-        A job is none of the configured production.
-    """
-    units = _of_jobs(build_graph(project, look(project)), names)
-    return _cancel(project, units, dry_run)
+    """Do what :func:`cancel` does for jobs of whatever production."""
+    return _cancel(project, {name: name for name in names}, dry_run)
 
 
-def _cancel(project: Project, units: list[Unit], dry_run: bool) -> list[Change]:
-    """End those units that are in hand, and settle them."""
+def _cancel(project: Project, called: Mapping[str, str], dry_run: bool) -> list[Change]:
+    """End those jobs that are in hand, and settle them; `called` says what each is called."""
     database = open_database(project.site.database_url, project.root)
+    engine = make_engine(project.site)
+    whose = sa.and_(of_engine(engine), Job.name.in_(called))
     try:
-        running = {
-            name: Change(unit.task, str(state), str(State.CANCELLED))
-            for unit, _ident, name, state in _read_rows(database, units)
-            if state in IN_HAND
+        with database.read() as session:
+            jobs = {job.job_id: job for job in in_hand(session, project.site, whose)}
+        changes = {
+            ident: Change(called[job.name], str(job.state), str(State.CANCELLED))
+            for ident, job in jobs.items()
         }
-        if dry_run or not running:
-            return [*running.values()]
-        engine = make_engine(project.site)
-        end_jobs(project, database, engine, running, getpass.getuser())
-        harvester = Harvester(project, database, engine)
+        if dry_run or not jobs:
+            return [*changes.values()]
+        end_jobs(project, database, engine, whose, getpass.getuser())
+        harvester = Harvester(project, database, engine, whose)
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             harvester.look()
-            now = {name: state for _u, _i, name, state in _read_rows(database, units)}
-            open_ones = [name for name in running if now[name] in IN_HAND]
-            if not open_ones or time.monotonic() > deadline:
-                return [Change(c.task, c.old, str(now[name])) for name, c in running.items()]
+            with database.read() as session:
+                query = sa.select(Job.id, Job.state).where(Job.id.in_(jobs))
+                now = {ident: state for ident, state in session.execute(query)}
+            if IN_HAND.isdisjoint(now.values()) or time.monotonic() > deadline:
+                return [replace(it, new=now.get(ident, it.new)) for ident, it in changes.items()]
             time.sleep(0.1)
     finally:
         database.close()
 
 
-def _read_rows(database: Database, units: list[Unit]) -> list[tuple[Unit, int, str, State]]:
-    """Return what :func:`_rows` does, as the database has it now."""
-    with database.read() as session:
-        return _rows(session, units)
-
-
 def _reopen(session: Session, units: list[Unit], *, dry_run: bool) -> list[Change]:
     """Change the rows of failed units, each on condition that it is still in its state."""
-    changes = []
-    for unit, ident, name, state in _rows(session, units):
-        if state not in FAILURES:
-            continue
-        check_change(name, state, State.CREATED)
-        if not dry_run:
-            reason = f"to be tried again, was {state}"
-            session.execute(
-                sa.update(Job)
-                .where(Job.id == ident, Job.state == str(state))
-                .values(state=str(State.CREATED), reason=reason)
-            )
-        changes.append(Change(unit.task, str(state), str(State.CREATED)))
-    return changes
+    failed = [(unit, job) for unit, job in _rows(session, units) if job.state in FAILURES]
+    if not dry_run:
+        reopen(session, [job for _unit, job in failed])
+    return [Change(unit.task, str(job.state), str(State.CREATED)) for unit, job in failed]
 
 
 def _named(project: Project, patterns: tuple[str, ...]) -> list[Unit]:
@@ -179,13 +163,13 @@ def _of_jobs(graph: Graph, names: Collection[str]) -> list[Unit]:
     if strange:
         raise Refused(
             f"{strange[0]} is no job of the configured production",
-            hint="configs/production.toml says which is; `snf_version` switches the version",
+            hint="the batch_jobs that made it tries it again, with -s --retry",
         )
     return [unit for name, unit in by_name.items() if name in names]
 
 
-def _rows(session: Session, units: list[Unit]) -> list[tuple[Unit, int, str, State]]:
-    """Return unit, job id, job name and state of the units that have a job."""
+def _rows(session: Session, units: list[Unit]) -> list[tuple[Unit, Failed]]:
+    """Return unit and job of the units that have a job."""
     by_name = {(unit.step.production, unit.unit): unit for unit in units}
     query = (
         sa.select(Production.name, Job.unit, Job.id, Job.name, Job.state)
@@ -194,7 +178,7 @@ def _rows(session: Session, units: list[Unit]) -> list[tuple[Unit, int, str, Sta
         .order_by(Job.id)
     )
     return [
-        (by_name[production, unit], ident, name, State(state))
+        (by_name[production, unit], Failed(ident, name, State(state)))
         for production, unit, ident, name, state in session.execute(query)
         if (production, unit) in by_name
     ]

@@ -10,8 +10,8 @@ import difflib
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,19 @@ from snfpipe.db import store
 from snfpipe.db.models import Job, Production
 from snfpipe.db.session import Database
 from snfpipe.engines import make_engine
-from snfpipe.engines.base import Submission
 from snfpipe.errors import NotFound
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import expand, planning
-from snfpipe.jobs.script import write_attempts
-from snfpipe.jobs.submit import Submitter, submission
+from snfpipe.jobs.reopen import Failed, reopen
+from snfpipe.jobs.submit import Submitter
 from snfpipe.plans import PLANS
 from snfpipe.plans.base import UnitPlan, digest
+from snfpipe.states import FAILURES, State
 from snfpipe.tasks.launch_order import Ordered
 from snfpipe.tasks.look import JobRow
 from snfpipe.tasks.standing import NOT_CREATED, Act, judge
 
-_PAUSE_S = 0.2  # between two looks for a free slot, where an engine has no queue
+PAUSE_S = 0.2  # between two looks for a free slot, where an engine has no queue
 
 #: What is told of submitting: how many the engine has taken, of how many.
 Progress = Callable[[int, int], None]
@@ -62,7 +62,11 @@ class LaunchedUnit:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What was done, or with ``dry_run`` would be; ``submitted`` counts what the engine took."""
+    """What was done, or with ``dry_run`` would be.
+
+    ``submitted`` counts what the engine took; ``refused`` says of jobs why they could not be
+    submitted.
+    """
 
     production: str
     plan: str
@@ -71,6 +75,7 @@ class Launch:
     dry_run: bool
     registered: bool
     submitted: int
+    refused: dict[str, str]
     units: tuple[LaunchedUnit, ...]
     notes: tuple[str, ...]
 
@@ -94,12 +99,23 @@ class Work:
     products: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How many jobs the engine took, and why others could not be submitted, by job."""
+
+    count: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+NOTHING_SENT = Sent()
+
+
 def foresee(ordered: Ordered, database: Database) -> tuple[Launch, list[Work]]:
     """Say what would be selected and made for the units of an order; changes nothing."""
     with database.read() as session:
-        plans, units = _select(session, ordered, submit=True)
+        plans, units = select(session, ordered, submit=True)
     work = [it for unit in ordered.step.units for it in _work(ordered.project, plans[unit])]
-    return _result(ordered, units, 0, dry_run=True), work
+    return result(ordered, units, NOTHING_SENT, dry_run=True), work
 
 
 @uncollected()
@@ -108,6 +124,7 @@ def launch(
     database: Database,
     *,
     submit: bool,
+    retry: bool = False,
     keep: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
@@ -122,6 +139,8 @@ def launch(
         Where jobs stand.
     submit : bool
         Submit what was created, now or before.
+    retry : bool
+        Try failed jobs again, too.
     keep : bool
         Jobs leave their products in the work folder, too.
     dry_run : bool
@@ -140,44 +159,19 @@ def launch(
     """
     project, step = ordered.project, ordered.step
     with database.read() as session:
-        plans, units = _select(session, ordered, submit=submit)
-    submitted = 0
-    if not dry_run:
-        jobs = project.site.jobs
+        plans, units = select(session, ordered, submit=submit, retry=retry)
+    sent = NOTHING_SENT
+    if retry and not dry_run:
+        database.transact(lambda session: _reopen(session, step))
+    if not dry_run and submit:
+        run = [plans[it.unit] for it in units if it.deed in ("submit", "settle")]
+        sent = _submit(project, database, step, run, keep, progress)
+    elif not dry_run:
         for it in units:
             if it.deed != "nothing":
-                (jobs / it.folder).mkdir(parents=True, exist_ok=True)
-        if submit:
-            run = [plans[it.unit] for it in units if it.deed in ("submit", "settle")]
-            submitted = _submit(project, database, step, run, keep, progress)
-        else:
-            planning.create(project, database, step, step.units)
-    return _result(ordered, units, submitted, dry_run=dry_run)
-
-
-def try_out(
-    ordered: Ordered,
-    database: Database,
-    place: Path,
-    *,
-    submit: bool,
-    keep: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Launch:
-    """Do the same without registering anything: jobs and products stay in `place`."""
-    project, step = ordered.project, ordered.step
-    with database.read() as session:
-        plans, units = _select(session, ordered, submit=submit, registered=False)
-    submitted = 0
-    if not dry_run:
-        run = [plans[it.unit] for it in units if it.deed != "nothing"]
-        specs = [expand.unregistered(project, step, plan, place, keep=keep) for plan in run]
-        write_attempts(specs)
-        if submit:
-            waiting = {spec.token: submission(spec) for spec in specs}
-            submitted = _send_all(project, waiting, progress)
-    return _result(ordered, units, submitted, dry_run=dry_run, place=place)
+                (project.site.jobs / it.folder).mkdir(parents=True, exist_ok=True)
+        planning.create(project, database, step, step.units)
+    return result(ordered, units, sent, dry_run=dry_run)
 
 
 def note_command(folder: Path, words: Sequence[str], project: Project) -> None:
@@ -196,14 +190,24 @@ def note_command(folder: Path, words: Sequence[str], project: Project) -> None:
 # --- selecting -----------------------------------------------------------------------------
 
 
-def _select(
-    session: Session, ordered: Ordered, *, submit: bool, registered: bool = True
+def select(
+    session: Session,
+    ordered: Ordered,
+    *,
+    submit: bool,
+    retry: bool = False,
+    registered: bool = True,
 ) -> tuple[dict[str, UnitPlan], list[LaunchedUnit]]:
     """Select for all units in one go, and say what is to be done about each."""
     step = ordered.step
     _check_inputs(session, ordered.named)
     plans = PLANS[step.plan].select(session, step, step.units)
     rows = _rows(session, step) if registered else {}
+    if retry:
+        rows = {
+            unit: row._replace(state=str(State.CREATED)) if row.state in FAILURES else row
+            for unit, row in rows.items()
+        }
     return plans, [_unit(step, plans[unit], rows.get(unit), submit) for unit in step.units]
 
 
@@ -234,6 +238,22 @@ def _rows(session: Session, step: Step) -> dict[str, JobRow]:
         for unit, name, folder, state, reason, seen, sha, attempts in session.execute(query):
             rows[unit] = JobRow(name, folder, state, reason, seen, sha, attempts)
     return rows
+
+
+def _reopen(session: Session, step: Step) -> None:
+    """Put the failed ones among the step's units back to *created*."""
+    for part in store.chunks(step.units):
+        query = (
+            sa.select(Job.id, Job.name, Job.state)
+            .join(Production, Production.id == Job.production_id)
+            .where(
+                Production.name == step.production,
+                Job.unit.in_(part),
+                Job.state.in_([str(state) for state in FAILURES]),
+            )
+        )
+        rows = session.execute(query).all()
+        reopen(session, (Failed(ident, name, State(state)) for ident, name, state in rows))
 
 
 def _unit(step: Step, plan: UnitPlan, row: JobRow | None, submit: bool) -> LaunchedUnit:
@@ -278,10 +298,10 @@ def _work(project: Project, plan: UnitPlan) -> list[Work]:
     ]
 
 
-def _result(
+def result(
     ordered: Ordered,
     units: Sequence[LaunchedUnit],
-    submitted: int,
+    sent: Sent,
     *,
     dry_run: bool,
     place: Path | None = None,
@@ -295,7 +315,8 @@ def _result(
         folder=str(place or project.site.jobs / step.folder),
         dry_run=dry_run,
         registered=place is None,
-        submitted=submitted,
+        submitted=sent.count,
+        refused=sent.refused,
         units=tuple(units),
         notes=ordered.notes,
     )
@@ -311,33 +332,18 @@ def _submit(
     plans: Sequence[UnitPlan],
     keep: bool,
     progress: Progress | None,
-) -> int:
+) -> Sent:
     """Claim and submit; take over what a killed launch of the same production left behind."""
     submitter = Submitter(project, database, make_engine(project.site))
-    submitter.adopt()
+    failed = submitter.adopt()
     if plans:
-        submitter.add(planning.claim(project, database, step, plans, keep=keep).claimed)
+        failed += submitter.add(planning.claim(project, database, step, plans, keep=keep).claimed)
     total = submitter.waiting
     submitter.send()
     while submitter.waiting:
         if progress:
             progress(total - submitter.waiting, total)
-        time.sleep(_PAUSE_S)
+        time.sleep(PAUSE_S)
         submitter.send()
-    return total
-
-
-def _send_all(
-    project: Project, waiting: Mapping[str, Submission], progress: Progress | None
-) -> int:
-    """Hand submissions to the engine until it has taken all."""
-    engine = make_engine(project.site)
-    total, left = len(waiting), dict(waiting)
-    while left:
-        for token in engine.submit([*left.values()]):
-            del left[token]
-        if left:
-            if progress:
-                progress(total - len(left), total)
-            time.sleep(_PAUSE_S)
-    return total
+    refused = {**{it.job: it.reason for it in failed}, **submitter.refused}
+    return Sent(total - len(submitter.refused), refused)

@@ -31,12 +31,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartDone:
-    """What became of a part: units by deed, or the error that ended it."""
+    """What became of a part: units by deed, or the error that ended it, with its exit code."""
 
     part: Part
     deeds: Counter[str]
     submitted: int
     error: str
+    code: int = 0
 
 
 def split_up(ordered: Ordered, words: Sequence[str], at_once: int) -> list[Part]:
@@ -98,8 +99,9 @@ def _run(part: Part) -> PartDone:
         [*part.command, "--json"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
+    error = ""
     if done.returncode != 0:
         error = done.stderr.strip() or f"batch_jobs ended with {done.returncode}"
-        return PartDone(part, Counter(), 0, error)
-    told = json.loads(done.stdout)
-    return PartDone(part, Counter(it["deed"] for it in told["units"]), told["submitted"], "")
+    told = json.loads(done.stdout or "{}")
+    deeds = Counter(it["deed"] for it in told.get("units", ()))
+    return PartDone(part, deeds, told.get("submitted", 0), error, done.returncode)

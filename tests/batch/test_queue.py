@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -103,6 +104,24 @@ def test_who_dies_while_looking_holds_nobody_up_for_long(bench, monkeypatch):
     for _again in range(2):  # a failure gives the lease back
         with pytest.raises(ServiceUnavailable):
             asked.queue().watch()
+
+
+def test_who_was_killed_while_looking_is_not_waited_for(bench):
+    asked = Asked(bench)
+
+    def look_and_die() -> None:
+        bench.database.engine.dispose(close=False)
+        asked.snapshot = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        asked.queue().watch()
+
+    looker = multiprocessing.get_context("fork").Process(target=look_and_die)
+    looker.start()
+    looker.join(30)
+    assert looker.exitcode == -signal.SIGKILL
+    began = time.monotonic()
+    asked.queue().watch()
+    assert time.monotonic() - began < 5
+    assert asked.snapshots == 1
 
 
 def test_a_job_younger_than_the_look_is_not_taken_for_gone(bench):

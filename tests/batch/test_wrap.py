@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -129,6 +131,45 @@ def test_on_slurm_a_script_has_its_name_and_its_own_environment(project, slurm, 
     said = wait_for(project.root / "hello.log", "bye")
     assert f"hello from {ident} in {project.root}\nhello\nbye" in said
     assert "SNF_VERSION=SNF-02-03" in said and "CANARY" not in said
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("engine", ["grid_engine", "slurm"])
+def test_what_the_scheduler_refuses_is_said_at_once_and_tried_again_by_retry(
+    engine, project, request
+):
+    service = request.getfixturevalue(engine)
+    to_farm(project, service, poll_s=0.5)
+    site = project.root / "configs" / "sites" / "farm.toml"
+    good = site.read_text()
+    site.write_text(good.replace("[settings.environment]", '[settings]\nqueue = "nosuch"\n\n'
+                                                           "[settings.environment]"))  # fmt: skip
+    words = ("batch_jobs", "-s", "-p", "SAMPLE", "-m", "z")
+    done = project.run(*words, LIST, exit_code=3)
+    assert "2 not submitted: it was refused" in done.stderr
+    assert "handed" not in done.stdout
+    (project.root / "hello.sh").write_text("echo hello\n")
+    done = project.run("snf_qsub", "-q", "nosuch", "hello.sh", exit_code=3)
+    assert "hello is refused" in done.stderr
+    site.write_text(good)
+    assert "2 failed" in project.doit("file_quality", exit_code=1)
+    assert "2 left alone (failed)" in project.run(*words, LIST).stdout
+    assert "2 handed" in project.run(*words, "--retry", LIST).stdout
+    assert "2 done" in project.doit("file_quality")
+
+
+def test_a_script_whose_output_has_no_place_is_refused(project):
+    (project.root / "hello.sh").write_text("echo hello\n")
+    gone = project.root / "gone"
+    gone.mkdir()
+    words = [str(Path(sys.executable).with_name("snf_qsub")), str(project.root / "hello.sh")]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *words], cwd=gone, capture_output=True,
+        text=True, check=False, env={**project.environment, "SNF_PROJECT": str(project.root)},
+    )  # fmt: skip
+    assert done.returncode in (2, 3)
+    assert "Traceback" not in done.stderr
+    assert "next:" in done.stderr
 
 
 @pytest.mark.services

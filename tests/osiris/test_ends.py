@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from snfpipe.db import store
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
+from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs import ledger
 from snfpipe.jobs.harvest import LATE
 from snfpipe.jobs.in_hand import of_engine
 from snfpipe.jobs.late import note_late_ends
-from snfpipe.jobs.osiris import Osiris
+from snfpipe.jobs.osiris import Event, Osiris
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.states import State
 from tests.bench import Bench, night_of, unit_plan
@@ -46,6 +47,9 @@ class Scripted:
         taken = {job.token: f"id-{job.token}" for job in batch}
         self.queue |= dict.fromkeys(taken.values(), EngineState.QUEUED)
         return taken
+
+    def refused(self, _engine_ids: Collection[str]) -> dict[str, str]:
+        return {}
 
     def snapshot(self) -> Mapping[str, EngineState]:
         return dict(self.queue)
@@ -94,6 +98,54 @@ def test_a_job_without_a_trace_is_lost_after_the_grace_and_not_before(scripted):
     assert time.monotonic() - began >= GRACE_S
     assert settled[0].state is State.LOST
     assert "no trace" in settled[0].reason
+
+
+def test_one_turn_of_osiris_waits_for_the_grace_and_gives_its_lease_back(scripted):
+    submit(scripted)
+    said: list[Event] = []
+    osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
+    osiris.begin()
+    began = time.monotonic()
+    osiris.once()
+    assert GRACE_S <= time.monotonic() - began < 3 * GRACE_S
+    assert [event.state for event in said if event.kind == "settled"] == ["lost"]
+    again = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
+    again.begin()
+    began = time.monotonic()
+    again.once()  # of what is settled there is no doubt
+    assert time.monotonic() - began < GRACE_S
+
+
+def test_an_osiris_that_ends_by_an_error_gives_its_lease_back(scripted, monkeypatch):
+    submit(scripted)
+
+    def fail() -> None:
+        raise ServiceUnavailable("qmaster does not answer")
+
+    monkeypatch.setattr(scripted.engine, "snapshot", fail)
+    osiris, heir = (
+        Osiris(scripted.project, scripted.database, scripted.engine, lambda _event: None)
+        for _n in range(2)
+    )
+    osiris.begin()
+    with pytest.raises(ServiceUnavailable):
+        osiris.once()
+    heir.begin()
+
+
+def test_a_job_that_was_there_again_has_its_whole_grace_anew(scripted):
+    spec = submit(scripted)
+    harvester = scripted.harvester()
+    assert harvester.look() == []
+    scripted.engine.queue[f"id-{spec.token}"] = EngineState.QUEUED
+    time.sleep(GRACE_S)
+    assert harvester.look() == []
+    scripted.engine.queue.clear()
+    assert harvester.look() == []
+    time.sleep(GRACE_S / 2)
+    assert harvester.look() == []
+    time.sleep(GRACE_S)
+    assert [str(it.state) for it in harvester.look()] == ["lost"]
 
 
 def test_accounting_that_comes_within_the_grace_is_waited_for(scripted):
