@@ -126,7 +126,8 @@ class LocalEngine:
     def _start(self, submission: Submission, slot: int) -> str:
         """Start a wrapper in a session of its own; return its id."""
         folder = submission.script.parent
-        _write(slot, {"token": submission.token, "folder": str(folder)})
+        entry = {"token": submission.token, "folder": str(folder)}
+        _write(slot, entry)
         with submission.stdout.open("ab") as out, submission.stderr.open("ab") as err:
             child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "snfpipe.jobs.wrapper", str(folder)],
@@ -139,14 +140,17 @@ class LocalEngine:
                 start_new_session=True,
             )
         self._children.append(child)
-        self._started[submission.token] = processes.identity(child.pid)
-        return self._started[submission.token]
+        process = self._started[submission.token] = processes.identity(child.pid)
+        _write(slot, {**entry, "process": process})
+        return process
 
     def _running(self) -> Iterator[tuple[str, Path]]:
         """Yield token and attempt folder of every slot that is held."""
         for path in sorted(self._folder.glob("slot-*")):
             entry = _held(path)
             if entry is not None:
+                if "process" in entry:
+                    self._started.setdefault(entry["token"], entry["process"])
                 yield entry["token"], Path(entry["folder"])
 
     def _engine_id(self, token: str, folder: Path) -> str:
@@ -155,7 +159,7 @@ class LocalEngine:
             return self._started[token]
         deadline = time.monotonic() + _BOOT_S
         while time.monotonic() < deadline:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 if text := (folder / "pid").read_text(encoding="ascii"):
                     self._started[token] = text
                     return text
@@ -199,8 +203,9 @@ def _held(path: Path) -> dict[str, str] | None:
 
 def _write(slot: int, entry: dict[str, str]) -> None:
     """Say who holds a slot."""
-    os.ftruncate(slot, 0)
-    os.pwrite(slot, json.dumps(entry).encode(), 0)
+    text = json.dumps(entry).encode()
+    os.pwrite(slot, text, 0)  # in this order: what it said before is never missing
+    os.ftruncate(slot, len(text))
 
 
 def _read(slot: int) -> dict[str, str] | None:

@@ -59,7 +59,7 @@ def test_a_job_whose_folder_goes_while_it_runs_ends_alone(project, closed):
     if closed:
         close(folder)
     done = call(project, "--once", command=osiris)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, ""), done.err
     while "queued" in states(project).values() or "running" in states(project).values():
         assert call(project, "--once", command=osiris).code == 0
     found = states(project)
