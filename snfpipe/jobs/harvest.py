@@ -327,10 +327,11 @@ class Harvester:
             spec, records, gone=True, given_up=given_up, accounting=over.accounting,
             complaint=last_line(folder.err) or last_line(folder.engine_err),
         )  # fmt: skip
-        if outcome is None:
-            return None
-        if outcome.state is State.LOST and (job.state is State.LOST or not given_up):
-            return None  # known, or not to be said yet
+        if outcome is None or (outcome.state is State.LOST and not given_up):
+            self._in_doubt = self._in_doubt or job.state is not State.LOST
+            return None  # not to be said yet
+        if outcome.state is State.LOST and job.state is State.LOST:
+            return None  # known
         return Ended(job.job_id, job.production_id, spec, outcome, tails(folder))
 
     def _spec(self, job: InHand) -> JobSpec:

@@ -100,8 +100,11 @@ def test_a_job_without_a_trace_is_lost_after_the_grace_and_not_before(scripted):
     assert "no trace" in settled[0].reason
 
 
-def test_one_turn_of_osiris_waits_for_the_grace_and_gives_its_lease_back(scripted):
-    submit(scripted)
+@pytest.mark.parametrize("told", [None, {"exit_status": 0}])
+def test_one_turn_of_osiris_waits_for_the_grace_and_gives_its_lease_back(scripted, told):
+    spec = submit(scripted)
+    if told:
+        says(scripted, spec, **told)
     said: list[Event] = []
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
