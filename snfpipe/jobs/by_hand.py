@@ -13,8 +13,9 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.errors import NotFound, Refused, UsageError, shown
 from snfpipe.jobs import ledger
-from snfpipe.jobs.harvest import Harvester, Over
+from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.in_hand import InHand, in_hand
+from snfpipe.jobs.noting import Over
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.register import register
 from snfpipe.jobs.spec import AttemptFolder

@@ -11,13 +11,10 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from snfpipe import archive
 from snfpipe.config import Project
@@ -25,14 +22,15 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines import processes
-from snfpipe.engines.base import Engine, EngineOutcome, EngineState
+from snfpipe.engines.base import Engine, EngineState
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import ledger
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored, stored_spec
+from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored_spec
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.logs import last_line, tails
 from snfpipe.jobs.manifest import Settled
-from snfpipe.jobs.postmortem import judge, moment_of
+from snfpipe.jobs.noting import Moved, Over, note
+from snfpipe.jobs.postmortem import judge
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_look import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, clear, register
@@ -48,28 +46,8 @@ _STATE_OF: dict[EngineState | None, State] = {
     EngineState.RUNNING: State.RUNNING,
 }
 _ERROR = EngineState.ERROR
-#: States of a job that the engine has, or had when it was last looked at.
-_WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
 #: For how long a job that was given up may still come to an end that counts.
 LATE = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """A job whose attempt is over, and what the engine says of it."""
-
-    job: InHand
-    accounting: EngineOutcome | None = None
-    given_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A job that changed its state but is not over; ``starting`` is the ledger's, when it began."""
-
-    job: InHand
-    state: State
-    starting: Record | None = None
 
 
 class Harvester:
@@ -154,7 +132,7 @@ class Harvester:
             in_error = [it for it in known if look.states.get(it.engine_id or "") is _ERROR]
             self._in_doubt = len(doubtful) + len(in_error) > len(given_up)
             over += given_up
-            self._write(moved, over)
+            note(self._database, moved, over)
         except BaseException:
             self._sizes.clear()  # what was seen now was not noted: see it again
             raise
@@ -294,17 +272,6 @@ class Harvester:
         self._sizes[job.token] = size
         return size != before
 
-    # --- noting -----------------------------------------------------------------------------
-
-    def _write(self, moved: Sequence[Moved], over: Sequence[Over]) -> None:
-        """Store new states, and what the engine says of ends."""
-        changes = [*moved, *(Moved(it.job, State.ENDED) for it in over if _ends_now(it))]
-        for part in store.chunks(changes):
-            self._database.transact(partial(_write_states, part))
-        told = [it for it in over if it.accounting is not None and it.job.accounting is None]
-        for ends in store.chunks(told):
-            self._database.transact(partial(_write_facts, ends))
-
     # --- settling ---------------------------------------------------------------------------
 
     def _settle(self, over: Sequence[Over]) -> list[Settled]:
@@ -351,53 +318,6 @@ def _has_ended(records: Sequence[Record]) -> bool:
 def last_of(records: Sequence[Record], kind: str) -> Record | None:
     """Return the last record of a kind."""
     return next((record for record in reversed(records) if record["kind"] == kind), None)
-
-
-def _ends_now(over: Over) -> bool:
-    """Tell whether *ended* is to be noted of a job that is over."""
-    return over.job.state in _WITH_ENGINE and not over.given_up
-
-
-def _write_states(moved: Sequence[Moved], session: Session) -> None:
-    """Change the states of jobs that are where they were seen."""
-    moment = store.utc_now()
-    for before in {it.job.state for it in moved}:
-        rows = [
-            {"id": it.job.job_id, "token": it.job.token, "state": it.state.value, "updated": moment}
-            for it in moved
-            if it.job.state is before
-        ]
-        store.update_rows(session, Job, rows, ["id", "token"], Job.state == before.value)
-    started = [
-        {
-            "token": it.job.token,
-            "started_at": moment_of(it.starting["time"]),
-            "host": str(it.starting.get("host", ""))[:80],
-        }
-        for it in moved
-        if it.starting
-    ]
-    store.update_rows(session, Attempt, started, ["token"])
-
-
-def _write_facts(over: Sequence[Over], session: Session) -> None:
-    """Keep what the engine says of ends."""
-    rows = [{"token": it.job.token, **_facts(it.accounting)} for it in over if it.accounting]
-    store.update_rows(session, Attempt, rows, ["token"])
-
-
-def _facts(outcome: EngineOutcome) -> dict[str, Any]:
-    """Return what an attempt's row says of an end that only the engine has told of so far."""
-    return {
-        "accounting": stored(outcome),
-        "exit_status": outcome.exit_status,
-        "signal": outcome.signal,
-        "cpu_s": outcome.cpu_s,
-        "memory_mb": outcome.memory_mb,
-        "host": outcome.host[:80],
-        "started_at": moment_of(outcome.started),
-        "ended_at": moment_of(outcome.ended),
-    }
 
 
 def _runs_here(starting: Record) -> bool:
