@@ -28,16 +28,28 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 JOBS = "SNF-0203-SAMPLEz-*"
 
 
-@pytest.mark.parametrize("count", [16, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [28, pytest.param(300, marks=pytest.mark.soak)])
 def test_what_the_scheduler_loses_is_lost_with_the_reason_and_one_command_resubmits_it(
     tmp_path, postgresql, count
 ):
+    """Whether the scheduler loses any is a matter of luck: with many, it has some turns to."""
+    turns = 1 if count < 100 else 6
+    lost = 0
+    for turn in range(turns):
+        lost = lose_and_resubmit(tmp_path / f"turn-{turn}", postgresql.new_database(), count)
+        if lost:
+            break
+    assert lost or turns == 1, "the scheduler lost none by itself"
+
+
+def lose_and_resubmit(folder: Path, url: str, count: int) -> int:
+    """Hold what the test's name says of a production; return how many the scheduler lost."""
     groups = max(3, count // 13)
     nights = [night_of(number) for number in range(1800, 1800 + count)]
-    project = make_project(tmp_path / "project", postgresql.new_database(), nights)
+    project = make_project(folder / "project", url, nights)
     project.write_behaviour(sleep_s=2)
-    with narrow_cell(tmp_path / "cell", groups) as cell:
-        to_farm(project, cell, poll_s=0.5, slots=4 * groups)
+    with narrow_cell(folder / "cell", groups) as cell:
+        to_farm(project, cell, poll_s=0.5, slots=8 * groups)
         project.run("batch_jobs", "-s", "-p", "SAMPLE", "-m", "z", LIST)
         stray = delete_a_held_one(project, cell)
         project.run("doit", "file_quality", exit_code=1, timeout=3000)  # adopts them
@@ -47,7 +59,6 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_one_command_resubm
         lost = {job["unit"]: job["reason"] for job in jobs(project) if job["state"] != "done"}
         print(f"{count} tasks, {groups} groups: {len(starts)} failed starts, {len(lost)} lost")
         assert stray <= lost.keys()
-        assert lost.keys() > stray or count < 100, "the scheduler lost none by itself"
         assert {job["state"] for job in jobs(project)} == {"done", "lost"}
         assert all("the engine lost it" in it or "left no trace" in it for it in lost.values())
         told = project.run("jobErrors", "file_quality", exit_code=1).stdout
@@ -68,6 +79,7 @@ def test_what_the_scheduler_loses_is_lost_with_the_reason_and_one_command_resubm
         print(f"{attempts} attempts, {count} done")
         assert f"{count} up to date" in project.doit("file_quality")
         assert project.attempts() == attempts
+    return len(lost) - len(stray)
 
 
 @contextmanager
