@@ -57,7 +57,7 @@ def order_options(prefix: str | None = None) -> Callable[[Callable[..., Any]], C
     "-s", "--submit", "--autosubmit", "submit", is_flag=True,
     help="Submit what was created, now or before.",
 )  # fmt: skip
-@click.option("--retry", is_flag=True, help="Try failed jobs again, too.")
+@click.option("--retry", is_flag=True, help="With -s: try failed jobs again, too.")
 @click.option(
     "-L", "--nodb", is_flag=True,
     help="Register nothing: run here, in the submit folder, and leave the products here.",
@@ -94,8 +94,8 @@ def batch_jobs(
     from snfpipe.tasks.launch_words import split
 
     order = Order(mode, prefix, units, tuple(split(arguments)), meta_prefix, outver)
-    if retry and nodb:
-        raise click.UsageError("--retry goes without -L: what is not registered cannot have failed")
+    if retry and (nodb or not submit):
+        raise click.UsageError("--retry goes with -s, and without -L, which is always new")
     found = run_order(
         order, submit=submit, retry=retry, nodb=nodb, keep=keep, dry_run=dry_run
     )  # fmt: skip
@@ -177,7 +177,8 @@ def tell_refused(found: Launch) -> int:
     for reason, count in Counter(found.refused.values()).items():
         click.echo(f"{count} not submitted: {reason}", err=True)
     if found.refused:
-        click.echo("  next: mend that; the same with --retry tries them again", err=True)
+        again = "the same with --retry" if found.registered else "the same"
+        click.echo(f"  next: mend that; {again} tries them again", err=True)
     return 3 if found.refused else 0
 
 

@@ -144,7 +144,7 @@ def run_command(command: click.Command, name: str) -> int:
         return error.exit_code
     except OSError as error:  # a disk that is full, a folder that is closed
         path = f"{printable(error.filename)}: " if error.filename else ""
-        click.echo(f"{name}: {path}{error.strerror or error}", err=True)
+        click.echo(f"{name}: {path}{error.strerror or printable(error)}", err=True)
         click.echo("  next: mend that, and call it again", err=True)
         return 3
     return code if isinstance(code, int) else 0

@@ -73,7 +73,7 @@ def insert_many(session: Session, model: type[Base], rows: Sequence[Row]) -> Non
 
 def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
     """Insert those of `rows` whose key is not there yet; leave the others as they are."""
-    _on_conflict(session, model, rows, update=())
+    upsert(session, model, rows, update=())
 
 
 def upsert(
@@ -83,11 +83,28 @@ def upsert(
     update: Sequence[str],
     growing: str | None = None,
 ) -> None:
-    """Insert `rows`; where the primary key is there already, set the columns `update`.
+    """Insert `rows` in few round trips; where the primary key is there, set the columns `update`.
 
     Where a column `growing` is named, rows that hold as much or more in it stay as they are.
     """
-    _on_conflict(session, model, rows, update, growing)
+    if not rows:
+        return
+    dialect = session.get_bind().dialect.name
+    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    table = _table(model)
+    keys = [column.name for column in table.primary_key]
+    statement = make(table)
+    if update:
+        new = {name: statement.excluded[name] for name in update}
+        only = statement.excluded[growing] > table.c[growing] if growing else None
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=new, where=only)
+    else:
+        statement = statement.on_conflict_do_nothing()
+    if dialect == "sqlite":
+        session.execute(statement, list(rows))
+        return
+    for part in chunks(rows):
+        session.execute(_from_document(session, statement, part))
 
 
 def update_rows(
@@ -192,34 +209,6 @@ def _plain(value: object) -> str:
 def _table(model: type[Base]) -> sa.Table:
     """Return a model's table: rows that are written in bulk need nothing else of the ORM."""
     return cast(sa.Table, model.__table__)
-
-
-def _on_conflict(
-    session: Session,
-    model: type[Base],
-    rows: Sequence[Row],
-    update: Sequence[str],
-    growing: str | None = None,
-) -> None:
-    """Insert many rows in few round trips, with the dialect's ON CONFLICT on the primary key."""
-    if not rows:
-        return
-    dialect = session.get_bind().dialect.name
-    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    table = _table(model)
-    keys = [column.name for column in table.primary_key]
-    statement = make(table)
-    if update:
-        new = {name: statement.excluded[name] for name in update}
-        only = statement.excluded[growing] > table.c[growing] if growing else None
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=new, where=only)
-    else:
-        statement = statement.on_conflict_do_nothing()
-    if dialect == "sqlite":
-        session.execute(statement, list(rows))
-        return
-    for part in chunks(rows):
-        session.execute(_from_document(session, statement, part))
 
 
 def _from_document(

@@ -81,11 +81,7 @@ class Engine(Protocol):
     name: str
     grace_s: float
     asks_scheduler: bool
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Return them."""
-        ...
+    notices: tuple[str, ...]
 
     def capacity(self) -> int:
         """Return how many submissions could start now, as far as the site's cap goes."""

@@ -43,8 +43,7 @@ _KEPT_S = 60 * 86_400.0  # how long an array's files are kept
 class Look:
     """Our tasks in the queue at one moment.
 
-    ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator; for
-    ``notices`` see :class:`~snfpipe.engines.base.Engine`.
+    ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator.
     """
 
     time: float
@@ -52,7 +51,6 @@ class Look:
     open: list[TaskId]
     waiting: list[TaskId]
     held: list[TaskId]
-    notices: tuple[str, ...] = ()
 
 
 class BatchEngine:
@@ -75,6 +73,7 @@ class BatchEngine:
     def __init__(self, scheduler: Scheduler, folder: Path, slots: int, grace_s: float) -> None:
         self.name = scheduler.name
         self.grace_s = grace_s
+        self.notices: tuple[str, ...] = ()
         self._scheduler = scheduler
         self._arrays = check_folder(folder) / "arrays"
         self._arrays.mkdir(parents=True, exist_ok=True)
@@ -127,11 +126,6 @@ class BatchEngine:
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return the state of all tasks in the queue that come from here."""
         return {str(task): state for task, state in self._look().states.items()}
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """Return what the scheduler told beside the last snapshot."""
-        return self._seen.notices
 
     def fill(self) -> None:
         """Release what waits, as far as there is room; withdraw what stays in error."""
@@ -299,7 +293,8 @@ class BatchEngine:
     def _look(self) -> Look:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
         moment, queue = time.monotonic(), self._scheduler.queue()
-        look = Look(moment, {}, [], [], [], queue.notices)
+        look = Look(moment, {}, [], [], [])
+        self.notices = queue.notices
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
             token = token_of(entry.name)

@@ -42,7 +42,7 @@ class LocalEngine:
     #: A lock that is free is the end of the tree that held it: nothing lags.
     grace_s = 0.0
     asks_scheduler = False
-    notices = ()
+    notices: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, slots: int) -> None:
         self._folder = folder

@@ -45,7 +45,6 @@ _STATE_OF: dict[EngineState | None, State] = {
     EngineState.ERROR: State.QUEUE_ERROR,
     EngineState.RUNNING: State.RUNNING,
 }
-_ERROR = EngineState.ERROR
 #: For how long a job that was given up may still come to an end that counts.
 LATE = timedelta(days=7)
 
@@ -129,8 +128,9 @@ class Harvester:
             moved, over, silent = self._sort(known, look.states)
             given_up = self._give_up(silent)
             doubtful = [it for it in silent if it.job.state is not State.LOST]
-            in_error = [it for it in known if look.states.get(it.engine_id or "") is _ERROR]
-            self._in_doubt = len(doubtful) + len(in_error) > len(given_up)
+            states = [look.states.get(job.engine_id or "") for job in known]
+            in_error = states.count(EngineState.ERROR)
+            self._in_doubt = len(doubtful) + in_error > len(given_up)
             over += given_up
             note(self._database, moved, over)
         except BaseException:

@@ -22,7 +22,7 @@ from snfpipe.db import lease, store
 from snfpipe.db.session import Database
 from snfpipe.engines import processes
 from snfpipe.engines.base import Engine
-from snfpipe.errors import Refused, ServiceUnavailable
+from snfpipe.errors import Refused, ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.in_hand import InHand, of_engine
 from snfpipe.jobs.late import note_late_ends
@@ -277,7 +277,11 @@ class Osiris:
         except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
             if not self._away:
                 self._away = True
-                self.say(Event("service away", getattr(error, "message", str(error))))
+                self.say(
+                    Event(
+                        "service away", error.message if isinstance(error, SnfError) else str(error)
+                    )
+                )
             self._pause(max(1.0, self._project.site.poll_s))
             return None
         if self._away:

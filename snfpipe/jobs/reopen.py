@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe.db import store
 from snfpipe.db.models import Job
 from snfpipe.states import State, check_change
 
@@ -28,10 +28,11 @@ def reopen(session: Session, jobs: Iterable[Failed]) -> None:
     Refused
         A state from which no job goes back.
     """
+    by_state: dict[State, list[dict[str, object]]] = {}
     for job in jobs:
         check_change(job.name, job.state, State.CREATED)
-        session.execute(
-            sa.update(Job)
-            .where(Job.id == job.id, Job.state == str(job.state))
-            .values(state=str(State.CREATED), reason=f"to be tried again, was {job.state}")
-        )
+        reason = f"to be tried again, was {job.state}"
+        row = {"id": job.id, "state": str(State.CREATED), "reason": reason}
+        by_state.setdefault(job.state, []).append(row)
+    for before, rows in by_state.items():
+        store.update_rows(session, Job, rows, ["id"], Job.state == str(before))

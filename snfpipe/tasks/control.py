@@ -118,9 +118,15 @@ def _cancel(project: Project, called: Mapping[str, str], dry_run: bool) -> list[
     """End those jobs that are in hand, and settle them; `called` says what each is called."""
     database = open_database(project.site.database_url, project.root)
     engine = make_engine(project.site)
-    whose = sa.and_(of_engine(engine), Job.name.in_(called))
+    named = Job.name.in_(called)
+    whose = sa.and_(named, of_engine(engine))
     try:
         with database.read() as session:
+            for job in in_hand(session, project.site, sa.and_(named, sa.not_(of_engine(engine)))):
+                raise Refused(
+                    f"{job.name} is in hand, but not with the {engine.name} of this site",
+                    hint="switch to the site that has it (configs/production.toml)",
+                )
             jobs = {job.job_id: job for job in in_hand(session, project.site, whose)}
         changes = {
             ident: Change(called[job.name], str(job.state), str(State.CANCELLED))

@@ -160,18 +160,20 @@ def launch(
     project, step = ordered.project, ordered.step
     with database.read() as session:
         plans, units = select(session, ordered, submit=submit, retry=retry)
-    sent = NOTHING_SENT
-    if retry and not dry_run:
+    if dry_run:
+        return result(ordered, units, NOTHING_SENT, dry_run=True)
+    if retry:
         database.transact(lambda session: _reopen(session, step))
-    if not dry_run and submit:
+    sent = NOTHING_SENT
+    if submit:
         run = [plans[it.unit] for it in units if it.deed in ("submit", "settle")]
         sent = _submit(project, database, step, run, keep, progress)
-    elif not dry_run:
+    else:
         for it in units:
             if it.deed != "nothing":
                 (project.site.jobs / it.folder).mkdir(parents=True, exist_ok=True)
         planning.create(project, database, step, step.units)
-    return result(ordered, units, sent, dry_run=dry_run)
+    return result(ordered, units, sent, dry_run=False)
 
 
 def note_command(folder: Path, words: Sequence[str], project: Project) -> None:

@@ -123,6 +123,16 @@ def test_jobs_of_any_production_are_ended_by_name(project):
     assert "--retry" in refused.err
 
 
+def test_a_job_that_another_engine_has_is_not_ended_but_named(project):
+    project.write_behaviour(sleep_s=2)
+    call(project, *TRY, LIST)
+    project.query("UPDATE attempt SET engine = 'slurm' WHERE ended_at IS NULL")
+    done = call(project, "-j", "SNF-0203-TRYz-*", "-k", command=manage_jobs)
+    assert (done.code, "not with the local of this site" in done.err) == (3, True)
+    assert states(project).keys() == {"06_334", "06_336"}
+    project.wait_for_jobs()
+
+
 def test_a_folder_that_is_no_folder_is_an_error_and_no_traceback(project):
     (project.root / "file").write_text("")
     done = project.run("snf", "engine", "up", "--folder", "file/below", "grid_engine", exit_code=3)

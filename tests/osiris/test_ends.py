@@ -136,6 +136,25 @@ def test_an_osiris_that_ends_by_an_error_gives_its_lease_back(scripted, monkeypa
     heir.begin()
 
 
+def test_a_disk_that_gives_errors_is_waited_for(scripted, monkeypatch):
+    submit(scripted)
+    said: list[Event] = []
+    osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append, limit_s=6)
+    look, broken = scripted.engine.snapshot, [OSError(5, "Input/output error", "/archive")]
+
+    def snapshot() -> Mapping[str, EngineState]:
+        if broken:
+            raise broken.pop()
+        return look()
+
+    monkeypatch.setattr(scripted.engine, "snapshot", snapshot)
+    osiris.begin()
+    osiris.serve()
+    kinds = [event.kind for event in said]
+    assert kinds == ["began", "service away", "service back", "settled", "stopped"]
+    assert "/archive" in said[1].text
+
+
 def test_a_job_that_was_there_again_has_its_whole_grace_anew(scripted):
     spec = submit(scripted)
     harvester = scripted.harvester()
