@@ -8,10 +8,11 @@ from snfpipe.config import Project
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs import ledger
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, stored_spec
+from snfpipe.jobs.in_hand import InHand, Whose, in_hand, stored_specs
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import register
+from snfpipe.jobs.spec import JobSpec
 from snfpipe.jobs.starting import close
 from snfpipe.states import State
 
@@ -38,14 +39,14 @@ def cancel(
             ledger.append(folder.ledger, "cancel", by=by)
     engine.cancel([job.engine_id for job in jobs if job.engine_id])
     unsent = [job for job in jobs if job.state is State.CLAIMED and close(job.attempt, "cancel")]
-    register(project, database, [_cancelled(database, job, by) for job in unsent])
+    with database.read() as session:
+        specs = stored_specs(session, [job.token for job in unsent])
+    register(project, database, [_cancelled(job, specs[job.token], by) for job in unsent])
     return jobs
 
 
-def _cancelled(database: Database, job: InHand, by: str) -> Ended:
+def _cancelled(job: InHand, spec: JobSpec, by: str) -> Ended:
     """Return the end of a job that never started."""
-    with database.read() as session:
-        spec = stored_spec(session, job.token)
     reason = f"cancelled by {by}"
     missing = {product.name: reason for product in spec.products}
     outcome = Outcome(State.CANCELLED, reason, missing=missing)

@@ -25,7 +25,7 @@ from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import ledger
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored_spec
+from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored_specs
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.logs import last_line, tails
 from snfpipe.jobs.manifest import Settled
@@ -307,7 +307,7 @@ class Harvester:
             return job.attempt.load()
         except (OSError, ValueError):
             with self._database.read() as session:
-                return stored_spec(session, job.token)
+                return stored_specs(session, [job.token])[job.token]
 
 
 def _has_ended(records: Sequence[Record]) -> bool:

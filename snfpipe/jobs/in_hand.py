@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -95,10 +95,10 @@ def in_hand(
     ]  # fmt: skip
 
 
-def stored_spec(session: Session, token: str) -> JobSpec:
-    """Return the spec of an attempt as the database has it."""
-    query = sa.select(Attempt.spec).where(Attempt.token == token)
-    return JobSpec.from_json(session.scalars(query).one())
+def stored_specs(session: Session, tokens: Collection[str]) -> dict[str, JobSpec]:
+    """Return token -> spec of attempts as the database has them."""
+    query = sa.select(Attempt.token, Attempt.spec).where(Attempt.token.in_(tokens))
+    return {token: JobSpec.from_json(text) for token, text in session.execute(query)}
 
 
 def outcome_of(stored: Mapping[str, Any] | None) -> EngineOutcome | None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A job that was settled, and the text and place of the manifest that says so."""
+    """A job that was settled, and the text and place of the manifest that says so.
+
+    ``unwritten`` is why the manifest does not lie there.
+    """
 
     job: str
     production: str
@@ -32,6 +34,7 @@ class Settled:
     state: State
     reason: str
     manifest: str
+    unwritten: str = ""
 
 
 def manifest_text(
@@ -89,8 +92,15 @@ def write_manifest(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def write_manifests(settled: Iterable[Settled]) -> None:
-    """Write the manifests of settled jobs; one that cannot be written now is left to `doit`."""
-    for job in settled:
-        with suppress(OSError):
-            write_manifest(job.path, job.manifest)
+def write_manifests(settled: Iterable[Settled]) -> list[Settled]:
+    """Write the manifests of settled jobs; return the jobs, with the reason where that failed."""
+    return [_written(job) for job in settled]
+
+
+def _written(job: Settled) -> Settled:
+    """Write one manifest."""
+    try:
+        write_manifest(job.path, job.manifest)
+    except OSError as error:
+        return replace(job, unwritten=str(error))
+    return job

@@ -107,8 +107,7 @@ def claim(
 
     planned = database.transact(work)
     killpoint("plan:after-claim-commit")
-    write_manifests(planned.settled)
-    return planned
+    return replace(planned, settled=tuple(write_manifests(planned.settled)))
 
 
 def plan_jobs(

@@ -106,8 +106,7 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
             archive.drop_incoming(place, job.spec.token)
         elif job.spec.job in done:
             clear(database, place, job.spec.token)
-    write_manifests(settled)
-    return settled
+    return write_manifests(settled)
 
 
 def restore_manifests(

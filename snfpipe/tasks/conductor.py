@@ -209,17 +209,18 @@ class Conductor:
                 elif standing.act is Act.ADOPT:
                     self._hold(unit.task)
                 else:
-                    path = self._project.root / unit.manifest
+                    path, unwritten = self._project.root / unit.manifest, ""
                     if manifest is not None and not there:
                         try:
                             write_manifest(path, manifest)
                         except OSError as error:
-                            standing = _without_manifest(error)
+                            unwritten = str(error)
+                            standing = _without_manifest(unwritten)
                     if row is not None and unit.task in self._settled_elsewhere:
                         self._note_settled(
                             Settled(
                                 row.name, step.production, unit.unit, path, State(row.state),
-                                row.reason, manifest or "",
+                                row.reason, manifest or "", unwritten,
                             )
                         )  # fmt: skip
                     else:
@@ -293,10 +294,8 @@ class Conductor:
         if task is None:
             return
         standing = Standing(Act.NOTHING, str(settled.state), settled.reason)
-        try:
-            write_manifest(settled.path, settled.manifest)  # it is there, if that was possible
-        except OSError as error:
-            standing = _without_manifest(error)
+        if settled.unwritten:
+            standing = _without_manifest(settled.unwritten)
         self._settled(task, standing, attempted=True)
 
     def _settled(self, task: str, standing: Standing, *, attempted: bool) -> None:
@@ -310,6 +309,6 @@ class Conductor:
             done.set()
 
 
-def _without_manifest(error: OSError) -> Standing:
+def _without_manifest(error: str) -> Standing:
     """Return how a unit stands whose manifest doit cannot have."""
     return Standing(Act.NOTHING, str(State.FAILED), f"its manifest cannot be written: {error}")

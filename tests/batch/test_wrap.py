@@ -158,6 +158,20 @@ def test_what_the_scheduler_refuses_is_said_at_once_and_tried_again_by_retry(
     assert "2 done" in project.doit("file_quality")
 
 
+@pytest.mark.services
+def test_a_scheduler_that_is_away_is_told_from_an_error(project, grid_engine):
+    to_farm(project, grid_engine, poll_s=0.5)
+    site = project.root / "configs" / "sites" / "farm.toml"
+    good = site.read_text()
+    port = grid_engine.environment["SGE_QMASTER_PORT"]
+    site.write_text(good.replace(f'"{port}"', '"9"'))
+    words = ("wrap_batch_jobs", "-b", "-p SAMPLE -m z", "-l", LIST, "-a")
+    assert "qmaster" in project.run(*words, exit_code=4).stderr
+    site.write_text(good)
+    assert "2 handed" in project.run(*words).stdout
+    assert "2 done" in project.doit("file_quality")
+
+
 def test_a_script_whose_output_has_no_place_is_refused(project):
     (project.root / "hello.sh").write_text("echo hello\n")
     gone = project.root / "gone"

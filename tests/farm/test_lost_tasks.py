@@ -79,6 +79,7 @@ def lose_and_resubmit(folder: Path, url: str, count: int) -> int:
         print(f"{attempts} attempts, {count} done")
         assert f"{count} up to date" in project.doit("file_quality")
         assert project.attempts() == attempts
+        project.run("srb_cleanup")  # rows and files agree
     return len(lost) - len(stray)
 
 
