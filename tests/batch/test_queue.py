@@ -236,10 +236,13 @@ def test_a_schedulers_calls_do_not_grow_with_those_who_watch(
                 if (within := [it for it in calls.times(program) if looks[0] <= it < upto])
             }
     print(f"{count} jobs: calls in each of {cycles} cycles, by how many watch: {asked}")
-    # a cycle looks once, and where the cap lets some in, once more on either side of a qrls
+    # Looks are half a cycle apart or more, whoever takes them, so a cycle has two where the driver
+    # has things to settle.  One that lets jobs in costs a qrls, and a qstat on either side of it.
+    most = {"qstat": 2.0} if count == 2 else {"qstat": 2.0 * 3, "qrls": 2.0}
     for each in asked.values():
         assert each["qstat"] > 0
-        assert sum(each.values()) <= (1 if count == 2 else 4)
+        assert set(each) <= set(most)
+        assert all(often <= most[program] for program, often in each.items())
     assert driver.wait(3000) == 0, (project.root / "started.log").read_text()
     assert project.query("SELECT state, count(*) FROM job GROUP BY 1") == [("done", count)]
 
