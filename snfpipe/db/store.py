@@ -44,10 +44,10 @@ def alone(session: Session, what: str) -> None:
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
 
 
-def among(session: Session, column: Any, values: Sequence[int]) -> sa.ColumnElement[bool]:
-    """Return the condition that an integer `column` is one of `values`, however many there are."""
+def among(session: Session, column: Any, values: Sequence[int | str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a `column` is one of `values`, however many there are."""
     if session.get_bind().dialect.name == "postgresql":
-        array = sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.BigInteger))
+        array = sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
         return cast(sa.ColumnElement[bool], column == sa.any_(array))
     listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
     return cast(sa.ColumnElement[bool], column.in_(sa.select(listed.c.value)))

@@ -262,10 +262,10 @@ def _name(
     for fclass in sorted({name.fclass for name in everything}):
         store.alone(session, f"index of {project.number} {fclass}")  # whoever claims the same
     last = _promised(session, production_id, everything)
-    for part in store.chunks(name.base for name in everything):
-        query = sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
-        for base, index in session.execute(query):
-            last[base] = max(index, last.get(base, 0))
+    wanted = store.among(session, ProductIndex.base, [name.base for name in everything])
+    query = sa.select(ProductIndex.base, ProductIndex.last).where(wanted)
+    for base, index in session.execute(query):
+        last[base] = max(index, last.get(base, 0))
     return {
         unit: [
             replace(name, index=last[name.base] + 1) if name.base in last else name for name in own

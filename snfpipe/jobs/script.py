@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sysconfig
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,8 @@ _ONE_THREAD = (
     "BLIS_NUM_THREADS",
 )
 _AT_ONCE = 4
+#: A file system is slow where a folder takes longer than this [s], over so many folders.
+_SLOW_S, _TURN = 1e-3, 40
 
 
 def environment(version: Mapping[str, str], label: str, jobs: str) -> dict[str, str]:
@@ -101,18 +104,21 @@ exit $status
 
 
 def write_attempts(specs: Sequence[JobSpec]) -> dict[str, str]:
-    """Write the folders of many attempts, some at once: a network file system is waited for.
+    """Write the folders of many attempts; where the file system is slow, some at once.
 
     Returns
     -------
     dict
         Token -> why its folder cannot be written.
     """
-    if len(specs) < _AT_ONCE:
-        found = [_why_not_written(spec) for spec in specs]
-    else:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(_why_not_written, specs))
+    found: list[str] = []
+    slow = False  # threads would only be in each other's way where nothing is waited for
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(specs), _TURN):
+            part = specs[start : start + _TURN]
+            began = time.perf_counter()
+            found += (pool.map if slow else map)(_why_not_written, part)
+            slow = slow or time.perf_counter() - began > _SLOW_S * len(part)
     return {spec.token: reason for spec, reason in zip(specs, found, strict=True) if reason}
 
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snfpipe import archive
-from snfpipe.jobs.script import script, write_attempt
+from snfpipe.jobs import script as scripts
+from snfpipe.jobs.script import script, write_attempt, write_attempts
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from tests.jobs.attempts import make_attempt, make_spec, product, record
 
@@ -148,3 +149,23 @@ def test_a_spec_of_another_format_is_refused(specimen):
     text = json.dumps(json.loads(specimen.to_json()) | {"format": 99})
     with pytest.raises(ValueError, match="format"):
         JobSpec.from_json(text)
+
+
+@pytest.mark.parametrize("slow_s", [0.0, 60.0], ids=["slow", "quick"])
+def test_on_a_slow_file_system_and_a_quick_one_every_folder_is_written_or_named(
+    tmp_path, monkeypatch, slow_s
+):
+    monkeypatch.setattr(scripts, "_SLOW_S", slow_s)
+    specs = [
+        replace(
+            make_spec(tmp_path),
+            folder=str(tmp_path / f"unit-{n}" / "job.attempts" / "001"),
+            token=f"{n:016x}",
+        )
+        for n in range(100)
+    ]
+    (tmp_path / "unit-90").write_text("a file in the way")
+    assert list(write_attempts(specs)) == [specs[90].token]
+    for spec in specs[:90] + specs[91:]:
+        assert AttemptFolder.of(spec).load() == spec
+        assert AttemptFolder.of(spec).script.read_text() == script(spec)
