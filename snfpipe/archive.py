@@ -31,6 +31,11 @@ def incoming(archive: Path, token: str) -> Path:
     return archive / INCOMING / token
 
 
+def is_there(archive: Path) -> bool:
+    """Tell whether an archive that something was delivered to can be reached."""
+    return (archive / INCOMING).is_dir()
+
+
 def place_of(name: str) -> str:
     """Return where a product's file, main or auxiliary, lies below the archive.
 

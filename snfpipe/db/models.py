@@ -407,6 +407,14 @@ class Lease(Base):
     until: Mapped[datetime]
 
 
+class JobsRoot(Base):
+    """The folder below which the jobs of an engine that are in hand have theirs."""
+
+    __tablename__ = "jobs_root"
+    engine: Mapped[str] = mapped_column(String(80), primary_key=True)
+    path: Mapped[str] = mapped_column(Text)
+
+
 class QueueLook(Base):
     """The last look at an engine's queue, shared by whoever shows or judges jobs.
 

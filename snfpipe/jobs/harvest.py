@@ -23,8 +23,9 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineState
+from snfpipe.errors import ServiceUnavailable
 from snfpipe.garbage import uncollected
-from snfpipe.jobs import ledger
+from snfpipe.jobs import ledger, root
 from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored_specs
 from snfpipe.jobs.ledger import Record
 from snfpipe.jobs.logs import last_line, tails
@@ -33,7 +34,7 @@ from snfpipe.jobs.noting import Moved, Over, note
 from snfpipe.jobs.postmortem import judge
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_look import SharedQueue
-from snfpipe.jobs.register import AT_ONCE, clear, register
+from snfpipe.jobs.register import AT_ONCE, ArchiveUnavailable, clear, register
 from snfpipe.jobs.spec import JobSpec
 from snfpipe.jobs.starting import close
 from snfpipe.killpoint import killpoint
@@ -75,6 +76,8 @@ class Harvester:
         self._sizes: dict[str, int] = {}
         self._gone_since: dict[str, float] = {}
         self._in_doubt = False
+        #: Why the last look left jobs open that are over; they are in the next one.
+        self.trouble: ServiceUnavailable | None = None
 
     def look(
         self, lost_since: datetime | None = None, between: Callable[[], bool] = lambda: True
@@ -96,10 +99,15 @@ class Harvester:
         """
         over = self.note(lost_since)
         settled: list[Settled] = []
+        self.trouble = None
         for part in store.chunks(over, AT_ONCE):
             if not between():
                 break
-            settled += self._settle(part)
+            try:
+                settled += register(self._project, self._database, self.judge(part))
+            except ArchiveUnavailable as trouble:
+                settled += trouble.settled
+                self.trouble = trouble
         return settled
 
     def note(self, lost_since: datetime | None = None) -> list[Over]:
@@ -112,9 +120,7 @@ class Harvester:
 
     def _note(self, lost_since: datetime | None) -> list[Over]:
         """Do what :meth:`note` says."""
-        with self._database.read() as session:
-            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
-        jobs = [job for job in jobs if job.state is not State.CLAIMED]
+        jobs = self._jobs(lost_since)
         if not jobs:
             self._in_doubt = False
             return []
@@ -145,9 +151,7 @@ class Harvester:
 
     def preview(self, lost_since: datetime | None = None) -> list[tuple[InHand, Ended]]:
         """Return the jobs that the next :meth:`look` would settle, and how; change nothing."""
-        with self._database.read() as session:
-            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
-        jobs = [job for job in jobs if job.state is not State.CLAIMED]
+        jobs = self._jobs(lost_since)
         _moved, over, _silent = self._sort(jobs, self._engine.snapshot() if jobs else {})
         return [(it.job, ended) for it in over if (ended := self._judge(it)) is not None]
 
@@ -165,23 +169,45 @@ class Harvester:
         return settled
 
     def clear_incoming(self) -> None:
-        """Remove what attempts left that are settled, or are not their job's attempt any more."""
+        """Remove what attempts left that are settled, or are not their job's attempt any more.
+
+        What a lost one left stays as long as it may end late.
+        """
         place = self._project.site.archive
         tokens = archive.incoming_tokens(place)
         if not tokens:
             return
         with self._database.read() as session:
             query = (
-                sa.select(Attempt.token, Job.token, Job.state)
+                sa.select(Attempt.token, Job.token, Job.state, Attempt.ended_at)
                 .join(Job, Job.id == Attempt.job_id)
                 .where(Attempt.token.in_(tokens))
             )
             rows = session.execute(query).all()
-        for token, current, state in rows:
-            if token != current or state not in IN_HAND:
+        of_late = store.utc_now() - LATE
+        for token, current, state, ended in rows:
+            may_end = state in IN_HAND or (state == State.LOST and ended and ended >= of_late)
+            if token != current or not may_end:
                 clear(self._database, place, token)
 
     # --- looking ----------------------------------------------------------------------------
+
+    def _jobs(self, lost_since: datetime | None) -> list[InHand]:
+        """Return the jobs to look at, unless their folders are out of reach as a whole."""
+        with self._database.read() as session:
+            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
+            jobs = [job for job in jobs if job.state is not State.CLAIMED]
+            if jobs:
+                root.check(session, self._project.site)
+        for jobdir in {job.jobs for job in jobs if job.state is not State.LOST}:
+            try:
+                jobdir.stat()
+            except OSError as error:
+                raise ServiceUnavailable(
+                    f"the folder of all jobs is out of reach: {error}",
+                    hint="mount it; no job is settled meanwhile",
+                ) from error
+        return jobs
 
     def _sort(
         self, jobs: Sequence[InHand], snapshot: Mapping[str, EngineState]
@@ -273,10 +299,6 @@ class Harvester:
         return size != before
 
     # --- settling ---------------------------------------------------------------------------
-
-    def _settle(self, over: Sequence[Over]) -> list[Settled]:
-        """Judge and register some jobs."""
-        return register(self._project, self._database, self.judge(over))
 
     def _judge(self, over: Over) -> Ended | None:
         """Say what became of a job; None where that is open."""

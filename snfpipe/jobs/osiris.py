@@ -204,6 +204,8 @@ class Osiris:
             self.say(_told(job))
         if time.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
+        if self._harvester.trouble:
+            raise self._harvester.trouble
         return len(settled)
 
     def _tidy(self) -> None:

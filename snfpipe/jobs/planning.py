@@ -29,7 +29,7 @@ from snfpipe.db.models import (
 )
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
-from snfpipe.jobs import driver, expand
+from snfpipe.jobs import driver, expand, root
 from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
     Settled,
@@ -131,6 +131,7 @@ def plan_jobs(
     keep : bool
         Jobs leave their products in the work folder, too.
     """
+    root.hold(session, project.site)
     production_id = ensure_production(session, project, step)
     variables = variables_of(project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])

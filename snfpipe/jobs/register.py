@@ -4,11 +4,14 @@ Files are linked into place first, then one transaction adds the rows, on condit
 still names the attempt; the files in the incoming area go last.  Killed anywhere in between,
 the same can be done again: links that are there are no trouble, and the condition fails for
 whoever comes second.  Jobs that end together share a transaction; one that cannot be registered
-is tried alone, fails alone, and says why.
+is tried alone, fails alone, and says why.  Where the archive is to blame, the job stays in hand
+and keeps what it made: whoever looks next tries again.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +27,7 @@ from snfpipe.config import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName, Refused
+from snfpipe.errors import BadName, Refused, ServiceUnavailable
 from snfpipe.jobs import products
 from snfpipe.jobs.in_hand import of_project
 from snfpipe.jobs.manifest import (
@@ -55,27 +58,54 @@ def register(project: Project, database: Database, ended: Sequence[Ended]) -> li
 
     Raises
     ------
+    ArchiveUnavailable
+        The archive did not take the products of some; the others were settled.
     ServiceUnavailable
         The database does not answer; nothing is lost, try again.
     """
     settled: list[Settled] = []
+    trouble = ""
     for part in store.chunks(ended, AT_ONCE):
         try:
             settled += _register(project, database, part)
         except _CAUSES:
             for job in part:
-                settled += _register_alone(project, database, job)
+                try:
+                    settled += _register_alone(project, database, job)
+                except OSError as error:
+                    trouble = f"the archive does not take the products of {job.spec.job}: {error}"
+    if trouble:
+        raise ArchiveUnavailable(trouble, settled)
     return settled
 
 
+class ArchiveUnavailable(ServiceUnavailable):
+    """The archive takes no files: `settled` are the jobs that were settled all the same."""
+
+    def __init__(self, message: str, settled: list[Settled]) -> None:
+        super().__init__(message, hint="mend that: they are kept, and registered afterwards")
+        self.settled = settled
+
+
 _CAUSES = (Refused, BadName, OSError, sa.exc.IntegrityError, sa.exc.DataError)
+_OWN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 def _register_alone(project: Project, database: Database, job: Ended) -> list[Settled]:
-    """Register one job; where that fails, settle it as failed with the cause."""
+    """Register one job; where that fails for what it left, settle it as failed with the cause.
+
+    Raises
+    ------
+    OSError
+        It is the archive that fails.
+    """
     try:
         return _register(project, database, [job])
     except _CAUSES as error:
+        if isinstance(error, OSError) and not (
+            isinstance(error, _OWN) and archive.is_there(project.site.archive)
+        ):
+            raise
         cause = str(getattr(error, "orig", error)).splitlines()[0]
         reason = f"its products could not be registered: {cause}"
         names = {product.name: reason for product in job.spec.products}
@@ -95,6 +125,8 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
         standing = products.standing(session, [job.job_id for job in ended])
     new = {job.spec.token: _new_files(job, standing.get(job.job_id, {})) for job in ended}
     killpoint("register:before-links")
+    if any(new.values()) and not archive.is_there(place):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place))
     for token, files in new.items():
         _place(database, place, token, files)
     killpoint("register:after-links")
@@ -102,10 +134,13 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
     killpoint("register:after-commit")
     done = {job.job for job in settled}
     for job in ended:
-        if job.spec.job in done and job.outcome.made:
-            archive.drop_incoming(place, job.spec.token)
-        elif job.spec.job in done:
-            clear(database, place, job.spec.token)
+        if job.spec.job not in done or job.outcome.state is State.LOST:
+            continue  # a lost one may end late, and bring this with it
+        with suppress(OSError):  # it is settled: what stays here now goes later
+            if job.outcome.made:
+                archive.drop_incoming(place, job.spec.token)
+            else:
+                clear(database, place, job.spec.token)
     return write_manifests(settled)
 
 

@@ -104,7 +104,7 @@ class Conductor:
                 try:
                     self._cycle()
                     away_since = None
-                except ServiceUnavailable:
+                except (ServiceUnavailable, OSError):  # a disk is a service, too
                     away_since = away_since or time.monotonic()
                     if time.monotonic() - away_since > _PATIENCE_S:
                         raise
@@ -165,6 +165,8 @@ class Conductor:
             self._pause_s = min(self._project.site.poll_s, self._pause_s * 1.5)
         else:
             self._pause_s = _FIRST_PAUSE_S
+        if self._in_hand and self._harvester.trouble:
+            raise self._harvester.trouble
 
     def _look_after(self) -> None:
         """Settle what is over; what somebody else has let go of is judged again."""
