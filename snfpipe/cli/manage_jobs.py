@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snfpipe.cli.main import console
+from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import Project, load_project
 from snfpipe.errors import UsageError
@@ -78,7 +79,7 @@ class Call:
 @click.option("--restore", is_flag=True, help="Bring deleted jobs back from the trash.")
 @click.option("--trash", "show_trash", is_flag=True, help="List what is in the trash.")
 @click.option("--purge", is_flag=True, help="Empty the trash of what is too old.")
-@click.option("--older-than", type=float, metavar="DAYS",
+@click.option("--older-than", type=duration(unit_s=86_400), metavar="DAYS",
               help="With --purge: too old (default: trash_days of the site).")  # fmt: skip
 @click.option("--finish", is_flag=True, help="Finish what was interrupted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.main import console
+from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import load_project
 
@@ -23,7 +24,7 @@ _CLEAR = "\x1b[H\x1b[J"
 @click.argument("patterns", nargs=-1, metavar="[PATTERN...]")
 @click.option("-w", "--watch", is_flag=True, help="Show it again and again, until interrupted.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), metavar="SECONDS",
+    "--every", type=duration(0.1), metavar="SECONDS",
     help="How often, with --watch; by default as often as the site looks.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/qstat2.json).")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from snfpipe.cli.main import console
+from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json
 from snfpipe.config import load_project
 
@@ -17,9 +18,7 @@ from snfpipe.config import load_project
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("-N", "--name", help="What the engine is to call it; the script's name by default.")
 @click.option("-q", "--queue", default="", help="The queue or partition; the site's by default.")
-@click.option(
-    "-t", "--time", "wall_s", type=click.FloatRange(min=1), metavar="SECONDS", help="A time limit."
-)
+@click.option("-t", "--time", "wall_s", type=duration(1), metavar="SECONDS", help="A time limit.")
 @click.option("-D", "-n", "--dry-run", is_flag=True, help="Only print what would be run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/snf_qsub.json).")
 def snf_qsub(

@@ -14,6 +14,7 @@ import click
 
 from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.main import console
+from snfpipe.cli.numbers import Finite, duration
 from snfpipe.config import Project, load_project
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 )
 @click.option("--compare", metavar="WHERE", help="Compare with another archive, not the database.")
 @click.option(
-    "--min-age", type=click.FloatRange(0), default=60, show_default=True, metavar="MINUTES",
+    "--min-age", type=duration(unit_s=60), default=60, show_default=True, metavar="MINUTES",
     help="What has no row counts only if it was left alone so long.",
 )  # fmt: skip
 @click.option(
-    "--max-wrong", type=click.FloatRange(0, 1), default=0.02, show_default=True, metavar="FRACTION",
+    "--max-wrong", type=Finite(0, 1), default=0.02, show_default=True, metavar="FRACTION",
     help="Stop where more than this part of the files looks wrong.",
 )  # fmt: skip
 @click.option("--plan", type=click.Path(path_type=Path), help="Where to write the plan of repairs.")
