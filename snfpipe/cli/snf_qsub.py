@@ -13,7 +13,7 @@ from snfpipe.cli.render import print_json
 from snfpipe.config import load_project
 
 
-@click.command("snf_qsub", context_settings={"ignore_unknown_options": True})
+@click.command("snf_qsub", context_settings={"allow_interspersed_args": False})
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("-N", "--name", help="What the engine is to call it; the script's name by default.")
@@ -32,6 +32,7 @@ def snf_qsub(
 ) -> None:
     """Submit SCRIPT with ARGUMENTS: it runs here, in the configured version's environment.
 
+    Options stand before SCRIPT; all that follows it is the script's own, as with `qsub`.
     What it prints goes to NAME.log in this folder. `qdel NAME` or `scancel -n NAME` ends it.
 
     \b
@@ -46,6 +47,9 @@ def snf_qsub(
     name = check_name(name or script.name.removesuffix(script.suffix))
     command = command_of(script, arguments)
     log = Path.cwd() / f"{name}.log"
+    if dry_run and as_json:
+        print_json({"name": name, "log": log, "would_run": command})
+        return
     if dry_run:
         click.echo(f"would run as {name}, with output to {log}:")
         click.echo(f"  {shlex.join(command)}")

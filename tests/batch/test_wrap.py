@@ -110,6 +110,26 @@ def test_a_script_runs_in_its_own_environment_with_its_arguments(project, monkey
     assert (done.code, "no job's name" in done.err) == (2, True)
 
 
+def test_all_that_follows_a_script_is_its_own(project):
+    (project.root / "hello.sh").write_text('printf "<%s>" "$@"; echo the end\n')
+    words = ("-n", "-t", "5", "--name", "foo", "--json", "--", "--help")
+    done = call(project, "hello.sh", *words, command=snf_qsub)
+    assert done.code == 0, done.err
+    said = wait_for(project.root / "hello.log", "the end")
+    assert said == "".join(f"<{word}>" for word in words) + "the end\n"
+
+
+def test_a_dry_run_of_a_script_is_told_as_json(project):
+    (project.root / "hello.sh").write_text("echo hello\n")
+    done = call(project, "-n", "--json", "hello.sh", "a b", command=snf_qsub)
+    assert holds_schema("snf_qsub", done.out) == {
+        "name": "hello",
+        "log": str(project.root / "hello.log"),
+        "would_run": ["/bin/bash", str(project.root / "hello.sh"), "a b"],
+    }
+    assert not (project.root / "hello.log").exists()
+
+
 def test_no_password_comes_into_a_script(project, monkeypatch):
     (project.root / "job.sh").write_text("echo hello\n")
     monkeypatch.setenv("SNF_DATABASE_URL", "postgresql://snf:canary-4711@localhost/snf")
