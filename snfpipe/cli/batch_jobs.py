@@ -93,9 +93,8 @@ def batch_jobs(
     from snfpipe.tasks.launch_order import Order
     from snfpipe.tasks.launch_words import split
 
+    check_retry(retry=retry, submit=submit, nodb=nodb)
     order = Order(mode, prefix, units, tuple(split(arguments)), meta_prefix, outver)
-    if retry and (nodb or not submit):
-        raise click.UsageError("--retry goes with -s, and without -L, which is always new")
     found = run_order(
         order, submit=submit, retry=retry, nodb=nodb, keep=keep, dry_run=dry_run
     )  # fmt: skip
@@ -106,6 +105,18 @@ def batch_jobs(
     else:
         print_deeds(found)
     return tell_refused(found)
+
+
+def check_retry(*, retry: bool, submit: bool, nodb: bool) -> None:
+    """Refuse --retry where it means nothing.
+
+    Raises
+    ------
+    click.UsageError
+        It stands without -s, or beside -L.
+    """
+    if retry and (nodb or not submit):
+        raise click.UsageError("--retry goes with -s, and without -L, which is always new")
 
 
 def run_order(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.batch_jobs import batch_jobs
+from snfpipe.cli.batch_jobs import batch_jobs, check_retry
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import load_project
@@ -72,7 +72,9 @@ def wrap_batch_jobs(
 
 
 def _understood(words: list[str], path: str) -> Ordered:
-    """Check options and list before anything is started."""
+    """Check options, list and productions as each part would, before anything is started."""
+    from snfpipe.db.session import open_database
+    from snfpipe.tasks.launch import check
     from snfpipe.tasks.launch_order import Order, understand
     from snfpipe.tasks.launch_words import split
 
@@ -80,11 +82,20 @@ def _understood(words: list[str], path: str) -> Ordered:
         given = context.params
     if given["units"] != (path,) or given["dry_run"] or given["as_json"]:
         raise click.UsageError("-b takes no units, -D or --json: units go to -l, the others here")
+    check_retry(retry=given["retry"], submit=given["submit"], nodb=given["nodb"])
     order = Order(
         given["mode"], given["prefix"], given["units"], tuple(split(given["arguments"])),
         given["meta_prefix"], given["outver"],
     )  # fmt: skip
-    return understand(load_project(), order)
+    project = load_project()
+    ordered = understand(project, order)
+    database = open_database(project.site.database_url, project.root)
+    try:
+        with database.read() as session:
+            check(session, ordered, registered=not given["nodb"])
+    finally:
+        database.close()
+    return ordered
 
 
 def _print_parts(ordered: Ordered, parts: list[Part], as_json: bool) -> None:

@@ -188,7 +188,7 @@ def ensure_production(session: Session, project: Project, step: Step) -> int:
         "unit_kind": step.unit_kind,
     }
     ident = store.ensure_productions(session, [row])[step.production]
-    _check_same(session, ident, row)
+    check_production(session, project, step)
     read = {name for names in step.inputs.values() for name in names}
     bases = store.production_ids(session, read)
     pairs = [{"production_id": ident, "based_on_id": base} for base in bases.values()]
@@ -196,15 +196,17 @@ def ensure_production(session: Session, project: Project, step: Step) -> int:
     return ident
 
 
-def _check_same(session: Session, ident: int, row: Mapping[str, Any]) -> None:
+def check_production(session: Session, project: Project, step: Step) -> None:
     """Refuse to go on with a production that another version, plan or kind of unit began."""
     query = sa.select(Production.version, Production.plan, Production.unit_kind)
-    stands = session.execute(query.where(Production.id == ident)).one()
+    stands = session.execute(query.where(Production.name == step.production)).one_or_none()
+    if stands is None:
+        return
     version, plan, unit_kind = stands
-    if stands != (row["version"], row["plan"], row["unit_kind"]):
+    if stands != (project.version.label, step.plan, step.unit_kind):
         raise Refused(
-            f"production {row['name']} was begun by {version} as {plan} of {unit_kind}s, and "
-            f"cannot go on by {row['version']} as {row['plan']} of {row['unit_kind']}s",
+            f"production {step.production} was begun by {version} as {plan} of {unit_kind}s, and "
+            f"cannot go on by {project.version.label} as {step.plan} of {step.unit_kind}s",
             hint="give this one another prefix, or another production id",
         )
 

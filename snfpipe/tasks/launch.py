@@ -202,7 +202,7 @@ def select(
 ) -> tuple[dict[str, UnitPlan], list[LaunchedUnit]]:
     """Select for all units in one go, and say what is to be done about each."""
     step = ordered.step
-    _check_inputs(session, ordered.named)
+    check(session, ordered, registered=registered)
     plans = PLANS[step.plan].select(session, step, step.units)
     rows = _rows(session, step) if registered else {}
     if retry:
@@ -211,6 +211,30 @@ def select(
             for unit, row in rows.items()
         }
     return plans, [_unit(step, plans[unit], rows.get(unit), submit) for unit in step.units]
+
+
+def check(session: Session, ordered: Ordered, *, registered: bool) -> None:
+    """Refuse an order that contradicts the productions that there are.
+
+    Parameters
+    ----------
+    session : Session
+        Where productions stand.
+    ordered : Ordered
+        What is asked for.
+    registered : bool
+        Whether jobs become part of its production.
+
+    Raises
+    ------
+    NotFound
+        A production to read from that there is not.
+    Refused
+        The production was begun by another version, plan or kind of unit.
+    """
+    _check_inputs(session, ordered.named)
+    if registered:
+        planning.check_production(session, ordered.project, ordered.step)
 
 
 def _check_inputs(session: Session, named: Sequence[str]) -> None:

@@ -74,6 +74,36 @@ def test_what_is_wrong_is_said_before_any_part_begins(project, long_list):
     assert not list((project.root / "work").glob("jobs/*/*/lists"))
 
 
+@pytest.mark.parametrize("more", [(), ("--farm",), ("-D",)])
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ("-p P -m z --retry", 2, "--retry goes with -s"),
+        ("-p P -m z -s -L --retry", 2, "--retry goes with -s, and without -L"),
+        ("-p P -m e -a '-j SNF-0203-NOPEc'", 2, "there is no production SNF-0203-NOPEc"),
+        ("-p MINE -m z", 3, "production SNF-0203-MINEz was begun by SNF-02-02"),
+    ],
+)
+def test_an_order_that_cannot_work_is_refused_before_any_part_begins(
+    project, options, code, said, more
+):
+    call(project, "-p", "MINE", "-m", "z", LIST)
+    project.query("UPDATE production SET version = 'SNF-02-02'")
+    done = call(project, "-b", options, "-l", LIST, *more, command=wrap_batch_jobs)
+    assert (done.code, done.out) == (code, "")
+    assert said in done.err
+    assert not list((project.root / "work").glob("jobs/*/*/lists"))
+
+
+def test_a_production_of_another_version_is_no_trouble_where_nothing_is_registered(project):
+    call(project, "-p", "MINE", "-m", "z", LIST)
+    project.query("UPDATE production SET version = 'SNF-02-02'")
+    words = ("-b", "-p MINE -m z -L", "-l", LIST, "-D")
+    done = call(project, *words, command=wrap_batch_jobs)
+    assert done.code == 0, done.err
+    assert "would run, over 2 units" in done.out
+
+
 def test_a_part_that_fails_is_named_and_the_same_again_goes_on(project, long_list):
     text = (project.root / "long.list").read_text().replace("07_118", "not-a-night")
     words = ("-b", "-p P -m z", "-l", "long.list", "--parts", "3")
