@@ -66,7 +66,7 @@ def settle_by_hand(
     if known in engine.snapshot():
         raise Refused(
             f"job {job.name} is still with the engine, as {known}",
-            hint="wait for its end, or end it by `snf cancel`",
+            hint=f"wait for its end, or end it by `manage_jobs -j {job.name} -k`",
         )
     accounting = job.accounting or engine.outcomes([known] if known else []).get(known)
     if not dry_run and not ledger.read(folder.ledger):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.e2e.project import Project
 from tests.osiris.conftest import until
@@ -44,3 +45,14 @@ def test_a_job_that_runs_is_left_alone(project):  # noqa: F811
     refused = project.run("update_sge_job", *logs(project, "06_334"), exit_code=3)
     assert "still with the engine" in refused.stderr
     assert driver.wait(60) == 0
+
+
+def test_a_running_job_of_any_production_is_ended_by_the_command_that_is_named(project):  # noqa: F811
+    project.write_behaviour(sleep_s=60)
+    project.run("batch_jobs", "-s", "-p", "OTHER", "-m", "z", "06_334")
+    until(project.running_wrappers)
+    refused = project.run("update_sge_job", *logs(project, "06_334"), exit_code=3)
+    [command] = re.findall("end it by `(.*)`", refused.stderr)
+    project.run(*command.split())
+    project.wait_for_jobs()
+    assert project.query("SELECT state FROM job") == [("cancelled",)]
