@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import click
+import jsonschema
 import pytest
 
 from snfpipe.cli.batch_jobs import batch_jobs
@@ -25,7 +27,7 @@ from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.in_hand import in_hand, of_project
 from snfpipe.tasks.launch_order import Order, understand
 from tests.e2e import survey
-from tests.e2e.project import Project
+from tests.e2e.project import SOURCE, Project
 
 NIGHTS = ["06_334", "06_336"]
 STARS = (survey.STARS[1],)
@@ -95,6 +97,14 @@ def call(project: Project, *words: str, command: click.Command = batch_jobs) -> 
     ):
         code = run_command(command, command.name or "")
     return Said(code, out.getvalue(), err.getvalue())
+
+
+def holds_schema(name: str, text: str) -> dict[str, object]:
+    """Return what a command printed as JSON; it is what docs/schemas promises."""
+    told = json.loads(text)
+    schema = json.loads((SOURCE / "docs" / "schemas" / f"{name}.json").read_text())
+    jsonschema.validate(told, schema)
+    return told
 
 
 def ordered(project: Project, *words: str, mode: str, prefix: str, **more: object) -> Configured:

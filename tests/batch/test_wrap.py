@@ -9,14 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from snfpipe.cli.snf_qsub import snf_qsub
 from snfpipe.cli.wrap_batch_jobs import wrap_batch_jobs
-from tests.batch.conftest import LIST, NIGHTS, call, make_project
+from tests.batch.conftest import LIST, NIGHTS, call, holds_schema, make_project
 from tests.batch.farm import to_farm
-from tests.e2e.project import SOURCE, Project
+from tests.e2e.project import Project
 
 
 def wait_for(path: Path, text: str, timeout_s: float = 90) -> str:
@@ -26,13 +25,6 @@ def wait_for(path: Path, text: str, timeout_s: float = 90) -> str:
         assert time.monotonic() < deadline, f"{path}: {said}"
         time.sleep(0.2)
     return path.read_text()
-
-
-def holds_schema(name: str, text: str) -> dict[str, object]:
-    told = json.loads(text)
-    schema = json.loads((SOURCE / "docs" / "schemas" / f"{name}.json").read_text())
-    jsonschema.validate(told, schema)
-    return told
 
 
 @pytest.fixture
