@@ -10,6 +10,7 @@ import click
 
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import find_root
+from snfpipe.errors import UsageError, printable
 from snfpipe.services import NAMES
 
 if TYPE_CHECKING:
@@ -127,6 +128,11 @@ def _services(kinds: tuple[str, ...], folder: Path | None) -> list[Service]:
     from snfpipe.services import make_service
 
     place = folder or find_root() / "work" / "engines"
+    if any(letter.isspace() for letter in str(place)):  # the schedulers' own tools cut it there
+        raise UsageError(
+            f"{printable(place)} has a blank in it, and schedulers cannot live there",
+            hint="name another folder with --folder",
+        )
     wanted = NAMES if not kinds or "all" in kinds else kinds
     return [make_service(name, place / name) for name in NAMES if name in wanted]
 

@@ -100,3 +100,11 @@ def test_an_ordinary_user_is_told_that_schedulers_need_root(run: Run, root: Path
 def test_a_folder_that_a_socket_cannot_have_is_refused(run: Run, root: Path):
     done = run("snf", "engine", "up", "postgresql", "--folder", str(root / ("x" * 90)), code=3)
     assert "too long for a socket" in done.stderr
+
+
+def test_a_folder_with_a_blank_is_refused_before_anything_starts(run: Run, root: Path):
+    place = root / "a cell"
+    done = run("snf", "engine", "up", "--folder", str(place), "grid_engine", code=2)
+    assert "has a blank in it" in done.stderr
+    assert "--folder" in done.stderr
+    assert not place.exists()
