@@ -156,8 +156,7 @@ class Conductor:
         if not self._recovered:
             self._attempt_recovery()
         before = (len(self._in_hand), len(self._ready))
-        if self._in_hand:
-            self._look_after()
+        trouble = self._look_after() if self._in_hand else None
         if self._ready:
             self._take_up()
         self._submitter.send()
@@ -165,11 +164,15 @@ class Conductor:
             self._pause_s = min(self._project.site.poll_s, self._pause_s * 1.5)
         else:
             self._pause_s = _FIRST_PAUSE_S
-        if self._in_hand and self._harvester.trouble:
-            raise self._harvester.trouble
+        if trouble:
+            raise trouble
 
-    def _look_after(self) -> None:
-        """Settle what is over; what somebody else has let go of is judged again."""
+    def _look_after(self) -> ServiceUnavailable | None:
+        """Settle what is over; what somebody else has let go of is judged again.
+
+        Returns why something that is over could not be settled.
+        """
+        trouble = None
         if time.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
             self._adopted_at = time.monotonic()
             for settled in self._submitter.adopt():
@@ -177,6 +180,7 @@ class Conductor:
         if not self._osiris_serves():
             for settled in self._harvester.look():
                 self._note_settled(settled)
+            trouble = self._harvester.trouble
         with self._database.read() as session:
             rows = self._rows(session, self._in_hand)
         for task in [*self._in_hand]:
@@ -185,6 +189,7 @@ class Conductor:
                 del self._in_hand[task]
                 self._ready[task] = None
                 self._settled_elsewhere.add(task)
+        return trouble
 
     # --- taking up --------------------------------------------------------------------------
 
