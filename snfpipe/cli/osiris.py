@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,27 +143,27 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
 
 @contextmanager
 def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
-    """Give the daemon, which hears signals."""
+    """Give the daemon, which hears signals; however it ends, it keeps no lease."""
     from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
     from snfpipe.jobs.osiris import Osiris
 
-    database = open_database(project.site.database_url, project.root)
     limit_s = given["limit_s"]
     if given["job_limit_s"]:
         from snfpipe.jobs.osiris_batch import time_to_serve
 
         limit_s = time_to_serve(given["job_limit_s"])
-    try:
+    with ExitStack() as at_end:
+        database = open_database(project.site.database_url, project.root)
+        at_end.callback(database.close)
         one = Osiris(
             project, database, make_engine(project.site), _say(given["as_json"]),
             heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=_moment(given["since"]),
         )  # fmt: skip
+        at_end.callback(one.end)
         for number in _STOPPING:
             signal.signal(number, lambda _number, _frame: one.stop())
         yield one
-    finally:
-        database.close()
 
 
 def _say(as_json: bool) -> Callable[[Event], None]:
@@ -267,7 +268,8 @@ def _wait_in_batch(project: Project, given: dict[str, Any], one: Osiris) -> None
     from snfpipe.jobs.osiris import Event
     from snfpipe.jobs.osiris_batch import take_the_name, time_to_wait
 
-    if not one.wait(time_to_wait(given["job_limit_s"])):
+    until = time.monotonic() + time_to_wait(given["job_limit_s"])
+    if not one.wait(lambda: time.monotonic() > until):
         if not one.stopped:
             _next_anubis(project, given, one.say)
         return

@@ -8,7 +8,6 @@ of them believed dead, do no harm either: every change is conditional.
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 import time
@@ -143,19 +142,23 @@ class Osiris:
             hint="`anubis` waits and takes over when that one stops",
         )
 
-    def wait(self, limit_s: float = math.inf) -> bool:
-        """Be Anubis, for `limit_s` at most; tell whether the lease was taken."""
+    def wait(self, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Be Anubis, until `enough` says to wait no more; tell whether the lease was taken."""
         self.say(Event("waits", "takes over when the heartbeat of Osiris stops"))
-        until = time.monotonic() + limit_s
-        while not self.over and time.monotonic() < until:
+        while not self.over and not enough():
             if self._reach(self._take):
                 self.say(Event("took over", f"serves {self._engine.name} jobs from now on"))
                 return True
             self._pause(min(self._heartbeat_s / _RENEWALS, self._project.site.poll_s))
         return False
 
-    def serve(self) -> None:
+    def serve(self, beside: Callable[[], object] = lambda: None) -> None:
         """Look after jobs until it is time to stop; the lease is given back then.
+
+        Parameters
+        ----------
+        beside : callable
+            Called every turn, for what else is to be done; it raises nothing.
 
         Raises
         ------
@@ -165,11 +168,12 @@ class Osiris:
         try:
             while not self.over and self._keep():
                 began = time.monotonic()
+                beside()
                 settled = self._reach(self.cycle)
                 if not settled:
                     self._pause(self._project.site.poll_s - (time.monotonic() - began))
         finally:
-            self._hand_over()
+            self.end()
 
     def once(self) -> None:
         """Do what :meth:`serve` does, one turn of it; more where the grace has to be waited for.
@@ -187,7 +191,20 @@ class Osiris:
                 self.cycle()
             self._tidy()
         finally:
-            self._hand_over()
+            self.end()
+
+    def end(self) -> None:
+        """Give the lease back if it was taken, so that Anubis need not wait for it to run out."""
+        if self._renewed == float("-inf"):
+            return
+
+        def work() -> bool:
+            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
+            return True
+
+        self._reach(work)
+        self._renewed = float("-inf")
+        self.say(Event("stopped", "whoever waits takes over now"))
 
     def preview(self) -> list[tuple[InHand, Ended]]:
         """Return the jobs that would be settled now, and how; change nothing."""
@@ -259,16 +276,6 @@ class Osiris:
     def _go_on(self) -> bool:
         """Renew the lease in the middle of a long harvest; tell whether to go on with it."""
         return not self.over and self._keep()
-
-    def _hand_over(self) -> None:
-        """Give the lease back, so that Anubis need not wait for it to run out."""
-
-        def work() -> bool:
-            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
-            return True
-
-        self._reach(work)
-        self.say(Event("stopped", "whoever waits takes over now"))
 
     # --- services that go away --------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import sys
 from snfpipe.config import Project
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import JOB_ID, SingleJobs
+from snfpipe.errors import SnfError
 from snfpipe.jobs.single import submit_command
 
 OSIRIS = "Osiris"
@@ -71,5 +72,8 @@ def time_to_wait(limit_s: float) -> float:
 def take_the_name(project: Project) -> str:
     """Rename the job this process runs in to Osiris; return what stood in the way, if anything."""
     ident = os.environ.get(JOB_ID[project.site.engine], "")
-    answer = SingleJobs(project.site).rename(ident, OSIRIS)
+    try:
+        answer = SingleJobs(project.site).rename(ident, OSIRIS)
+    except SnfError as error:  # a name is no reason not to serve
+        return error.message
     return "" if answer.status == 0 else answer.said
