@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -95,7 +94,9 @@ def anubis(**given: Any) -> int:
         return _submit(project, given, dry_run=False, only_anubis=True)
     with _osiris(project, given) as one:
         if given["job_limit_s"]:
-            _wait_in_batch(project, given, one)
+            from snfpipe.jobs.osiris_batch import wait_in_batch
+
+            wait_in_batch(project, one, _words(given), given["job_limit_s"], given["heartbeat_s"])
         elif one.wait():
             one.serve()
     return 0
@@ -261,35 +262,6 @@ def _words(given: dict[str, Any]) -> list[str]:
     if given["as_json"]:
         words.append("--json")
     return words
-
-
-def _wait_in_batch(project: Project, given: dict[str, Any], one: Osiris) -> None:
-    """Be Anubis in a job: take the name of Osiris with his work; the next Anubis is queued."""
-    from snfpipe.jobs.osiris import Event
-    from snfpipe.jobs.osiris_batch import take_the_name, time_to_wait
-
-    until = time.monotonic() + time_to_wait(given["job_limit_s"])
-    if not one.wait(lambda: time.monotonic() > until):
-        if not one.stopped:
-            _next_anubis(project, given, one.say)
-        return
-    if trouble := take_the_name(project):
-        one.say(Event("keeps its name", trouble))
-    _next_anubis(project, given, one.say)
-    one.serve()
-
-
-def _next_anubis(project: Project, given: dict[str, Any], say: Callable[[Event], None]) -> None:
-    """Queue the next Anubis; without one, Osiris still serves to the end of its time."""
-    from snfpipe.errors import SnfError
-    from snfpipe.jobs.osiris import Event
-    from snfpipe.jobs.osiris_batch import ANUBIS, submit
-
-    try:
-        ident = submit(project, ANUBIS, _words(given), given["job_limit_s"])
-        say(Event("queued Anubis", f"job {ident}"))
-    except SnfError as error:
-        say(Event("no Anubis", str(error)))
 
 
 def osiris_main() -> None:

@@ -1,18 +1,22 @@
 """Osiris as a batch job: submitted under its name, with Anubis waiting in a job of his own.
 
 Both run in the daemon queue: the one that the site's settings name for plan ``osiris``
-(``queues.osiris``).  Whichever Anubis takes over takes the name as well, and submits the next.
+(``queues.osiris``).  Whichever Anubis takes over takes the name as well, and submits the next; the
+scheduler may be away just then, so that it tries until it can.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 
 from snfpipe.config import Project
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import JOB_ID, SingleJobs
-from snfpipe.errors import SnfError
+from snfpipe.errors import ServiceUnavailable, SnfError
+from snfpipe.jobs.osiris import Event, Osiris
 from snfpipe.jobs.single import submit_command
 
 OSIRIS = "Osiris"
@@ -20,6 +24,7 @@ ANUBIS = "Anubis"
 LIMIT_S = 7 * 24 * 3600.0
 #: How long before its limit Osiris hands over, at most: a harvest stops between two transactions.
 _MARGIN_S = 120.0
+_TRY_EVERY_S = 60.0
 
 
 def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT_S) -> str:
@@ -77,3 +82,89 @@ def take_the_name(project: Project) -> str:
     except SnfError as error:  # a name is no reason not to serve
         return error.message
     return "" if answer.status == 0 else answer.said
+
+
+class NextAnubis:
+    """The Anubis that is to wait after the one this process is: queued once, tried until then.
+
+    Parameters
+    ----------
+    queue : callable
+        Submits it, and returns its job id.
+    say : callable
+        Told when it is queued, and of each new trouble.
+    every_s : float
+        How long after a try that failed the next one comes.
+
+    Attributes
+    ----------
+    queued : bool
+        Whether it is.
+    trouble : str
+        What stood in the way last.
+    """
+
+    def __init__(
+        self, queue: Callable[[], str], say: Callable[[Event], None], every_s: float
+    ) -> None:
+        self._queue = queue
+        self._say = say
+        self._every_s = every_s
+        self._next_try = float("-inf")
+        self.queued = False
+        self.trouble = ""
+
+    def see_to(self) -> bool:
+        """Queue it if it is not and was not tried just now; tell whether it is queued."""
+        if self.queued or time.monotonic() < self._next_try:
+            return self.queued
+        try:
+            ident = self._queue()
+        except (SnfError, OSError) as error:  # a disk is a service, too
+            self._next_try = time.monotonic() + self._every_s
+            told = error.message if isinstance(error, SnfError) else str(error)
+            if told != self.trouble:  # once, not every minute
+                self._say(Event("no Anubis", told))
+            self.trouble = told
+            return False
+        self.queued = True
+        self._say(Event("queued Anubis", f"job {ident}"))
+        return True
+
+
+def wait_in_batch(
+    project: Project, one: Osiris, words: list[str], limit_s: float, heartbeat_s: float
+) -> None:
+    """Be Anubis in a job: take the name of Osiris with his work; the next Anubis is queued.
+
+    Parameters
+    ----------
+    project : Project
+        Whose jobs are looked after.
+    one : Osiris
+        The daemon.
+    words : list of str
+        Options of the next Anubis.
+    limit_s : float
+        Time limit of this job, and of the next.
+    heartbeat_s : float
+        See :class:`~snfpipe.jobs.osiris.Osiris`.
+
+    Raises
+    ------
+    ServiceUnavailable
+        The time is up, and no Anubis waits: none could be queued.
+    """
+    until = time.monotonic() + time_to_wait(limit_s)
+    following = NextAnubis(
+        lambda: submit(project, ANUBIS, words, limit_s), one.say, min(_TRY_EVERY_S, heartbeat_s)
+    )
+    if one.wait(lambda: time.monotonic() > until and following.see_to()):
+        if trouble := take_the_name(project):
+            one.say(Event("keeps its name", trouble))
+        one.serve(following.see_to)
+    if not (following.queued or one.stopped):
+        raise ServiceUnavailable(
+            f"no Anubis waits after this one: {following.trouble}",
+            hint="mend that, then call `osiris --submit`",
+        )

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,12 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 #: A job's number, as if this process ran in one; no job of the cell has it.
 IN_A_JOB = {"JOB_ID": "99"}
+AWAY = """\
+#!/bin/sh
+echo 'error: commlib error: got select error (Connection refused)' >&2
+echo 'Unable to run job: unable to send message to qmaster.' >&2
+exit 1
+"""
 
 
 @dataclass
@@ -31,12 +38,21 @@ class Farm:
     project: Project
     cell: GridEngineCell
 
-    def instead_of(self, program: str, script: str) -> None:
-        """Put a script before a scheduler's program."""
+    def write(self, program: str, script: str) -> None:
+        """Put a script in the place of a scheduler's program."""
         path = self.project.root / "counted" / program
-        path.with_name(f"{program}.new").write_text(f"#!/bin/sh\n{script}\n")
-        path.with_name(f"{program}.new").chmod(0o755)
-        path.with_name(f"{program}.new").replace(path)
+        made = path.with_suffix(".new")
+        made.write_text(script)
+        made.chmod(0o755)
+        made.replace(path)
+
+    @contextmanager
+    def without_qmaster(self, program: str) -> Iterator[None]:
+        """Let a program answer for a while as it does when the qmaster is away."""
+        real = (self.project.root / "counted" / program).read_text()
+        self.write(program, AWAY)
+        yield
+        self.write(program, real)
 
     def start(self, *words: str) -> tuple[subprocess.Popen[str], Path]:
         """Start a daemon; return it with its log."""
@@ -75,7 +91,7 @@ def said(log: Path, kind: str) -> list[dict[str, str]]:
 
 
 def test_anubis_serves_under_its_own_name_where_it_cannot_be_renamed_in_time(farm):
-    farm.instead_of("qalter", "exec sleep 30")
+    farm.write("qalter", "#!/bin/sh\nexec sleep 30\n")
     anubis, log = farm.start("anubis", "--in-batch", "60", "--heartbeat", "8")
     until(lambda: said(log, "took over"))
     until(lambda: said(log, "queued Anubis"))
@@ -92,3 +108,41 @@ def test_a_daemon_that_cannot_write_its_events_keeps_no_lease(farm):
     done = farm.project.run("/bin/sh", "-c", "osiris --heartbeat 1000 > /dev/full", exit_code=None)
     assert done.returncode == 3, done.stderr
     farm.project.run("osiris", "--once")
+
+
+def test_osiris_queues_the_next_anubis_when_the_scheduler_is_back(farm):
+    with farm.without_qmaster("qsub"):
+        anubis, log = farm.start("anubis", "--in-batch", "80", "--heartbeat", "3")
+        until(lambda: said(log, "no Anubis"))
+        assert said(log, "took over")
+        assert farm.jobs() == []
+    until(lambda: said(log, "queued Anubis"))
+    assert farm.jobs() == ["Anubis"]
+    anubis.send_signal(signal.SIGTERM)
+    assert anubis.wait(30) == 0
+
+
+def test_anubis_makes_way_no_sooner_than_a_fresh_one_is_queued(farm):
+    osiris, served = farm.start("osiris", "--heartbeat", "3")
+    until(lambda: said(served, "began"))
+    with farm.without_qmaster("qsub"):
+        anubis, log = farm.start("anubis", "--in-batch", "32", "--heartbeat", "3")
+        until(lambda: said(log, "no Anubis"))
+        assert anubis.poll() is None
+    assert anubis.wait(60) == 0
+    assert said(log, "queued Anubis")
+    assert farm.jobs() == ["Anubis"]
+    osiris.send_signal(signal.SIGTERM)
+    assert osiris.wait(30) == 0
+
+
+def test_anubis_that_could_queue_no_other_to_its_limit_says_so_by_its_exit_code(farm):
+    osiris, served = farm.start("osiris", "--heartbeat", "3")
+    until(lambda: said(served, "began"))
+    with farm.without_qmaster("qsub"):
+        anubis, log = farm.start("anubis", "--in-batch", "16", "--heartbeat", "3")
+        assert anubis.wait(60) == 4
+    assert len(said(log, "no Anubis")) == 1  # of many tries
+    assert "no Anubis waits after this one: qsub ended with 1" in log.read_text()
+    osiris.send_signal(signal.SIGTERM)
+    assert osiris.wait(30) == 0
