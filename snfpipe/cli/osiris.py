@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--in-batch", "job_limit_s", type=float, hidden=True,
                      help="The batch job's own time limit [s]; its script says it."),
-        click.option("--submit", is_flag=True, help="Submit it to the daemon queue, and end."),
+        click.option("-n", "--dry-run", is_flag=True,
+                     help="Only say what would be settled now; with --submit, what submitted."),
+        click.option("--submit", is_flag=True,
+                     help="Submit it to the daemon queue, where it is not there yet, and end."),
         click.option("--for", "limit_s", type=click.FloatRange(1), metavar="SECONDS",
                      help="Hand over after so long; with --submit, the job's time limit (7 days)."),
         click.option("--heartbeat", "heartbeat_s", type=click.FloatRange(1), default=60.0,
@@ -48,8 +51,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @_options
 @click.option("--once", is_flag=True, help="Settle what is over now, and end.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be settled now.")
-def osiris(once: bool, dry_run: bool, **given: Any) -> int:
+def osiris(once: bool, **given: Any) -> int:
     """Settle jobs that ended, of all productions of the database, until stopped.
 
     Outcome, logs and products of every job of the site's engine are taken care of as long as this
@@ -64,9 +66,9 @@ def osiris(once: bool, dry_run: bool, **given: Any) -> int:
     """
     project = load_project()
     if given["submit"]:
-        return _submit(project, given, dry_run)
+        return _submit(project, given, "Osiris", "Anubis")
     with _osiris(project, given) as one:
-        if dry_run:
+        if given["dry_run"]:
             return _preview(one, given["as_json"])
         one.begin()
         if once:
@@ -91,8 +93,10 @@ def anubis(**given: Any) -> int:
     """
     project = load_project()
     if given["submit"]:
-        return _submit(project, given, dry_run=False, only_anubis=True)
+        return _submit(project, given, "Anubis")
     with _osiris(project, given) as one:
+        if given["dry_run"]:
+            return _preview(one, given["as_json"])
         if given["job_limit_s"]:
             from snfpipe.jobs.osiris_batch import wait_in_batch
 
@@ -233,24 +237,24 @@ def _preview(one: Osiris, as_json: bool) -> int:
 # --- as batch jobs -------------------------------------------------------------------------
 
 
-def _submit(
-    project: Project, given: dict[str, Any], dry_run: bool, only_anubis: bool = False
-) -> int:
-    """Submit the daemons to the daemon queue."""
-    from snfpipe.jobs import osiris_batch
+def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
+    """Submit those of the daemons that are not there yet to the daemon queue."""
+    from snfpipe.db.session import open_database
+    from snfpipe.jobs.osiris import Event
+    from snfpipe.jobs.osiris_batch import LIMIT_S, standing, submit
 
-    names = [osiris_batch.ANUBIS] if only_anubis else [osiris_batch.OSIRIS, osiris_batch.ANUBIS]
-    limit_s = given["limit_s"] or osiris_batch.LIMIT_S
-    ids = {
-        name: "" if dry_run else osiris_batch.submit(project, name, _words(given), limit_s)
-        for name in names
-    }
-    if given["as_json"]:
-        print_json([{"name": name, "id": ident, "limit_s": limit_s} for name, ident in ids.items()])
-    else:
-        print_table(("job", "id", "limit [s]"),
-                    [(name, ident or "(not submitted)", limit_s) for name, ident in ids.items()]
-                    )  # fmt: skip
+    say = _say(given["as_json"])
+    limit_s = given["limit_s"] or LIMIT_S
+    with closing(open_database(project.site.database_url, project.root)) as database:
+        there = standing(project, database)
+    for name in names:
+        if name in there:
+            say(Event("stands already", there[name], job=name))
+        elif given["dry_run"]:
+            say(Event("would submit", f"for {limit_s:g} s", job=name))
+        else:
+            ident = submit(project, name, _words(given), limit_s)
+            say(Event("submitted", f"job {ident}, for {limit_s:g} s", job=name))
     return 0
 
 

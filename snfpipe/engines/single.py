@@ -1,4 +1,4 @@
-"""Single jobs of a batch site under their real names, such as Osiris: submit, rename.
+"""Single jobs of a batch site under their real names, such as Osiris: submit, rename, find.
 
 They are no attempts: nobody looks after them, and whoever knows their name may delete them.
 """
@@ -6,12 +6,14 @@ They are no attempts: nobody looks after them, and whoever knows their name may 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from snfpipe.config import Site
 from snfpipe.engines import grid_engine, slurm
-from snfpipe.engines.commands import Answer, Commands
+from snfpipe.engines.commands import Answer, Commands, unavailable
 from snfpipe.engines.scheduler import Rejection
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import Refused
@@ -20,6 +22,9 @@ from snfpipe.errors import Refused
 JOB_ID = {"grid_engine": "JOB_ID", "slurm": "SLURM_JOB_ID"}
 #: Seconds between SIGTERM and the end that Slurm gives to a script whose time is up.
 _WARNED_S = 60
+#: What is read of ``qstat -j``, which heads each job by a line of ``=``.
+_DETAIL = re.compile(r"^(job_number|job_name|cwd):[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+_HEAD = re.compile(r"^=+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,15 @@ class Single:
     log: Path
     queue: str = ""
     wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A single job in the queue, waiting or running; ``folder`` is that of its script."""
+
+    ident: int
+    name: str
+    folder: Path
 
 
 class SingleJobs:
@@ -83,6 +97,24 @@ class SingleJobs:
             return self._commands.call("qalter", "-N", name, ident)
         return self._commands.call("scontrol", "update", f"JobId={ident}", f"JobName={name}")
 
+    def queued(self, *names: str) -> list[Queued]:
+        """Return the jobs of some names in the queue, whosever they are, oldest first.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The scheduler does not answer.
+        """
+        if self._engine == "grid_engine":
+            answer = self._commands.call("qstat", "-j", ",".join(names))
+            if answer.status != 0 and "do not exist" in answer.err + answer.out:
+                return []
+            if answer.status != 0:
+                raise unavailable("qstat", answer)
+            return parse_details(answer.out)
+        words = ("squeue", "-h", f"--name={','.join(names)}", "-o", "%A|%j|%Z")
+        return parse_squeue(self._commands.ask(*words))
+
 
 def qsub(job: Single, settings: Settings) -> list[str]:
     """Return Grid Engine's call; a job that is deleted or runs out of time gets a signal first."""
@@ -106,3 +138,27 @@ def sbatch(job: Single, settings: Settings) -> list[str]:
         *settings.options,
         str(job.script),
     ]  # fmt: skip
+
+
+def parse_details(text: str) -> list[Queued]:
+    """Read the jobs that ``qstat -j`` describes."""
+    found = [dict(_DETAIL.findall(part)) for part in _HEAD.split(text)]
+    return _sorted(
+        Queued(int(it["job_number"]), it["job_name"], Path(it["cwd"]))
+        for it in found
+        if it.keys() == {"job_number", "job_name", "cwd"} and it["job_number"].isdecimal()
+    )
+
+
+def parse_squeue(text: str) -> list[Queued]:
+    """Read the jobs that squeue lists in our format."""
+    rows = [line.split("|", 2) for line in text.splitlines()]
+    return _sorted(
+        Queued(int(row[0]), row[1], Path(row[2]))
+        for row in rows
+        if len(row) == 3 and row[0].isdecimal()
+    )
+
+
+def _sorted(jobs: Iterable[Queued]) -> list[Queued]:
+    return sorted(jobs, key=lambda it: it.ident)

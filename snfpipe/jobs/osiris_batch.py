@@ -2,7 +2,8 @@
 
 Both run in the daemon queue: the one that the site's settings name for plan ``osiris``
 (``queues.osiris``).  Whichever Anubis takes over takes the name as well, and submits the next; the
-scheduler may be away just then, so that it tries until it can.
+scheduler may be away just then, so that it tries until it can.  Where several Anubis wait, all but
+the youngest end when their wait is over.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import time
 from collections.abc import Callable
 
 from snfpipe.config import Project
+from snfpipe.db import lease
+from snfpipe.db.session import Database
 from snfpipe.engines.settings import Settings
-from snfpipe.engines.single import JOB_ID, SingleJobs
+from snfpipe.engines.single import JOB_ID, Queued, SingleJobs
 from snfpipe.errors import ServiceUnavailable, SnfError
-from snfpipe.jobs.osiris import Event, Osiris
-from snfpipe.jobs.single import submit_command
+from snfpipe.jobs.osiris import Event, Osiris, lease_name
+from snfpipe.jobs.single import database_variable, scripts_of, submit_command
 
 OSIRIS = "Osiris"
 ANUBIS = "Anubis"
@@ -25,6 +28,26 @@ LIMIT_S = 7 * 24 * 3600.0
 #: How long before its limit Osiris hands over, at most: a harvest stops between two transactions.
 _MARGIN_S = 120.0
 _TRY_EVERY_S = 60.0
+
+
+def standing(project: Project, database: Database) -> dict[str, str]:
+    """Return who there is of Osiris and Anubis for this site, and where.
+
+    An Osiris need not be a job: whoever has the lease is one.
+
+    Raises
+    ------
+    Refused
+        Neither can be submitted: the site has no batch queue, or the database is named in a way
+        that no file may hold.
+    ServiceUnavailable
+        The scheduler or the database does not answer.
+    """
+    found = {it.name: f"job {it.ident}" for it in _in_queue(project)}
+    database_variable()
+    with database.read() as session:
+        holder = lease.holder_of(session, lease_name(project.site.engine))
+    return ({OSIRIS: holder} if holder else {}) | found
 
 
 def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT_S) -> str:
@@ -76,12 +99,31 @@ def time_to_wait(limit_s: float) -> float:
 
 def take_the_name(project: Project) -> str:
     """Rename the job this process runs in to Osiris; return what stood in the way, if anything."""
-    ident = os.environ.get(JOB_ID[project.site.engine], "")
     try:
-        answer = SingleJobs(project.site).rename(ident, OSIRIS)
+        answer = SingleJobs(project.site).rename(_this_job(project), OSIRIS)
     except SnfError as error:  # a name is no reason not to serve
         return error.message
     return "" if answer.status == 0 else answer.said
+
+
+def _this_job(project: Project) -> str:
+    """Return the id of the job that this process runs in."""
+    return os.environ.get(JOB_ID[project.site.engine], "")
+
+
+def _in_queue(project: Project) -> list[Queued]:
+    """Return the jobs of Osiris and Anubis in the queue, oldest first, but not another site's."""
+    here = scripts_of(project.site).resolve()
+    found = SingleJobs(project.site).queued(OSIRIS, ANUBIS)
+    return [it for it in found if it.folder.resolve().parent == here]
+
+
+def _queue_one_after(project: Project, words: list[str], limit_s: float) -> str:
+    """Return the id of an Anubis younger than this job: one that there is, or a new one."""
+    this = _this_job(project)
+    age = int(this) if this.isdecimal() else 0
+    younger = [it.ident for it in _in_queue(project) if it.name == ANUBIS and it.ident > age]
+    return str(younger[-1]) if younger else submit(project, ANUBIS, words, limit_s)
 
 
 class NextAnubis:
@@ -90,7 +132,7 @@ class NextAnubis:
     Parameters
     ----------
     queue : callable
-        Submits it, and returns its job id.
+        Submits it where there is none yet, and returns its job id.
     say : callable
         Told when it is queued, and of each new trouble.
     every_s : float
@@ -157,7 +199,9 @@ def wait_in_batch(
     """
     until = time.monotonic() + time_to_wait(limit_s)
     following = NextAnubis(
-        lambda: submit(project, ANUBIS, words, limit_s), one.say, min(_TRY_EVERY_S, heartbeat_s)
+        lambda: _queue_one_after(project, words, limit_s),
+        one.say,
+        min(_TRY_EVERY_S, heartbeat_s),
     )
     if one.wait(lambda: time.monotonic() > until and following.see_to()):
         if trouble := take_the_name(project):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from snfpipe.config import Project
+from snfpipe.config import Project, Site
 from snfpipe.engines import processes
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import Single, SingleJobs
@@ -131,6 +131,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def scripts_of(site: Site) -> Path:
+    """Return where the scripts of a site's single jobs lie, each in a folder of its own."""
+    return site.jobs.parent / ".single"
+
+
 def database_variable() -> dict[str, str]:
     """Return SNF_DATABASE_URL as a script may hold it.
 
@@ -153,7 +158,7 @@ def database_variable() -> dict[str, str]:
 def _write(project: Project, name: str, command: Sequence[str]) -> Path:
     """Write what is submitted, in a folder of its own."""
     mark = secrets.token_hex(8)
-    folder = project.site.jobs.parent / ".single" / f"{name}.{mark}"
+    folder = scripts_of(project.site) / f"{name}.{mark}"
     folder.mkdir(parents=True)
     path = folder / f"{name}.sh"
     variables = environment(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snfpipe.engines.settings import Settings
-from snfpipe.engines.single import Single, qsub, sbatch
+from snfpipe.engines.single import Queued, Single, parse_squeue, qsub, sbatch
 
 SECONDS = st.floats(0.1, 30 * 86400)
 
@@ -37,3 +37,11 @@ def test_grid_engine_gives_a_job_the_time_it_asked_for_to_the_second(wall_s):
 @pytest.mark.parametrize(("build", "limit"), [(qsub, "h_rt"), (sbatch, "--time")])
 def test_a_job_that_asks_for_no_time_has_no_limit(build, limit):
     assert not any(limit in word for word in build(job(None), Settings.of({})))
+
+
+def test_jobs_that_squeue_lists_are_found_with_their_folders_oldest_first():
+    text = "12|Anubis|/w/.single/Anubis.1\n7|Osiris|/a b/.single/Osiris.2\nslurm_load_jobs: late\n"
+    assert parse_squeue(text) == [
+        Queued(7, "Osiris", Path("/a b/.single/Osiris.2")),
+        Queued(12, "Anubis", Path("/w/.single/Anubis.1")),
+    ]

@@ -61,8 +61,10 @@ def test_osiris_and_anubis_are_batch_jobs_under_their_names(engine, request, tmp
     project = make_project(tmp_path / "project", NIGHTS)
     to_farm(project, service, poll_s=0.5)
     words = ("--submit", "--heartbeat", "5", "--for", "40", "--json")
-    shown = json.loads(project.run("osiris", *words).stdout)
-    assert [job["name"] for job in shown] == ["Osiris", "Anubis"]
+    shown = [json.loads(line) for line in project.run("osiris", *words).stdout.splitlines()]
+    assert [(it["kind"], it["job"]) for it in shown] == [
+        ("submitted", "Osiris"), ("submitted", "Anubis"),
+    ]  # fmt: skip
     folder = project.root / "work" / "jobs" / ".osiris"
 
     def heard(*kinds: str) -> list[dict[str, str]]:

@@ -21,8 +21,6 @@ from tests.osiris.conftest import until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
-#: A job's number, as if this process ran in one; no job of the cell has it.
-IN_A_JOB = {"JOB_ID": "99"}
 AWAY = """\
 #!/bin/sh
 echo 'error: commlib error: got select error (Connection refused)' >&2
@@ -54,11 +52,16 @@ class Farm:
         yield
         self.write(program, real)
 
-    def start(self, *words: str) -> tuple[subprocess.Popen[str], Path]:
-        """Start a daemon; return it with its log."""
+    def start(self, *words: str, job: str = "99") -> tuple[subprocess.Popen[str], Path]:
+        """Start a daemon as if it ran in a job; return it with its log."""
         log = f"{words[0]}.log"
-        process = self.project.start(*words, "--json", log=log, **IN_A_JOB)
+        process = self.project.start(*words, "--json", log=log, JOB_ID=job)
         return process, self.project.root / log
+
+    def submit(self, *words: str) -> list[tuple[str, str]]:
+        """Call osiris or anubis with --submit; return what it says it did to which."""
+        shown = self.project.run(*words, "--submit", "--json").stdout
+        return [(event["kind"], event["job"]) for event in map(json.loads, shown.splitlines())]
 
     def jobs(self) -> list[str]:
         """Return the names of the daemons' jobs in the queue."""
@@ -144,5 +147,41 @@ def test_anubis_that_could_queue_no_other_to_its_limit_says_so_by_its_exit_code(
         assert anubis.wait(60) == 4
     assert len(said(log, "no Anubis")) == 1  # of many tries
     assert "no Anubis waits after this one: qsub ended with 1" in log.read_text()
+    osiris.send_signal(signal.SIGTERM)
+    assert osiris.wait(30) == 0
+
+
+def test_submit_submits_what_is_missing_and_leaves_alone_what_stands(farm):
+    words = ("osiris", "--for", "600", "--heartbeat", "8")
+    both = ["Osiris", "Anubis"]
+    assert farm.submit(*words, "-n") == [("would submit", name) for name in both]
+    assert farm.jobs() == []
+    assert farm.submit(*words) == [("submitted", name) for name in both]
+    until(lambda: farm.jobs() == ["Anubis", "Osiris"])
+    assert farm.submit(*words) == [("stands already", name) for name in both]
+    assert farm.submit("anubis") == [("stands already", "Anubis")]
+    assert len(farm.jobs()) == 2
+
+
+def test_submit_sees_an_osiris_that_is_no_job_and_no_jobs_of_another_site(farm, tmp_path):
+    osiris, served = farm.start("osiris", "--heartbeat", "30")
+    until(lambda: said(served, "began"))
+    elsewhere = tmp_path / "Anubis"
+    elsewhere.mkdir()
+    ask(farm.cell, "qsub", "-N", "Anubis", "-h", "-wd", str(elsewhere), "-b", "y", "/bin/true")
+    assert farm.submit("osiris", "-n") == [("stands already", "Osiris"), ("would submit", "Anubis")]
+    assert farm.submit("anubis", "-n") == [("would submit", "Anubis")]
+    osiris.send_signal(signal.SIGTERM)
+    assert osiris.wait(30) == 0
+
+
+def test_anubis_at_the_end_of_its_wait_adds_none_to_a_younger_one(farm):
+    osiris, served = farm.start("osiris", "--heartbeat", "30")
+    until(lambda: said(served, "began"))
+    assert farm.submit("anubis", "--for", "600") == [("submitted", "Anubis")]
+    anubis, log = farm.start("anubis", "--in-batch", "8", "--heartbeat", "3", job="0")
+    assert anubis.wait(60) == 0
+    assert said(log, "queued Anubis")
+    assert farm.jobs() == ["Anubis"]
     osiris.send_signal(signal.SIGTERM)
     assert osiris.wait(30) == 0

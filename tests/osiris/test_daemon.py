@@ -148,5 +148,6 @@ def test_a_time_that_is_none_is_refused(project):
 
 
 def test_osiris_as_a_batch_job_needs_a_batch_site(project):
-    refused = project.run("osiris", "--submit", exit_code=3)
-    assert "no batch queue" in refused.stderr
+    for words in (("osiris",), ("osiris", "-n"), ("anubis", "-n")):
+        refused = project.run(*words, "--submit", exit_code=3)
+        assert "no batch queue" in refused.stderr
