@@ -219,16 +219,19 @@ def _moment(text: str | None) -> datetime | None:
 
 def _preview(one: Osiris, as_json: bool) -> int:
     """Print what would be settled now."""
-    found = [
-        {"job": job.name, "unit": job.unit, "old": str(job.state), "new": str(ended.outcome.state),
-         "reason": ended.outcome.reason}
-        for job, ended in one.preview()
-    ]  # fmt: skip
+    from snfpipe.jobs.osiris import Event
+
+    found = one.preview()
     if as_json:
-        print_json(found)
+        say = _say(as_json)
+        for job, ended in found:
+            end = ended.outcome
+            say(Event("would settle", f"is {job.state}", job=job.name, unit=job.unit,
+                      state=end.state.value, reason=end.reason))  # fmt: skip
     elif found:
         print_table(("job", "is", "would be", "reason"),
-                    [(it["job"], it["old"], it["new"], it["reason"]) for it in found])  # fmt: skip
+                    [(job.name, job.state, ended.outcome.state, ended.outcome.reason)
+                     for job, ended in found])  # fmt: skip
     else:
         click.echo("no job in hand has ended: nothing to settle")
     return 0

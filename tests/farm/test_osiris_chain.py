@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from tests.batch.farm import to_farm
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project
 from tests.farm.test_osiris import ask, names
-from tests.osiris.conftest import until
+from tests.osiris.conftest import events, until
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -61,7 +60,7 @@ class Farm:
     def submit(self, *words: str) -> list[tuple[str, str]]:
         """Call osiris or anubis with --submit; return what it says it did to which."""
         shown = self.project.run(*words, "--submit", "--json").stdout
-        return [(event["kind"], event["job"]) for event in map(json.loads, shown.splitlines())]
+        return [(event["kind"], event["job"]) for event in events(shown)]
 
     def jobs(self) -> list[str]:
         """Return the names of the daemons' jobs in the queue."""
@@ -90,7 +89,7 @@ def said(log: Path, kind: str) -> list[dict[str, str]]:
     """Return the events of a kind; what is no event is an error's words."""
     assert "Traceback" not in log.read_text(), log.read_text()
     lines = [line for line in log.read_text().split("\n")[:-1] if line.startswith("{")]
-    return [event for line in lines if (event := json.loads(line))["kind"] == kind]
+    return [event for event in events("\n".join(lines)) if event["kind"] == kind]
 
 
 def test_anubis_serves_under_its_own_name_where_it_cannot_be_renamed_in_time(farm):

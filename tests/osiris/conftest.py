@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import sqlalchemy as sa
 
@@ -21,6 +22,7 @@ from tests.bench import Bench
 
 SOURCE = Path(__file__).parents[2]
 HEARTBEAT_S = 2.0
+SCHEMA = json.loads((SOURCE / "docs/schemas/osiris.json").read_text())
 
 
 @dataclass
@@ -73,6 +75,14 @@ def daemons(tmp_path: Path) -> Iterator[Daemons]:
     yield made
     for daemon in made.started:
         daemon.kill()
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """Return what lines of osiris --json say; each is as the schema has it."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for event in found:
+        jsonschema.validate(event, SCHEMA)
+    return found
 
 
 def until(holds: Callable[[], Any], timeout_s: float = 60) -> None:

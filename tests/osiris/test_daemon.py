@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project
-from tests.osiris.conftest import until
+from tests.osiris.conftest import events, until
 
 NIGHTS = ["06_334", "06_336"]
 
@@ -97,13 +97,17 @@ def test_osiris_settles_the_jobs_of_a_killed_driver_in_one_turn(project):
     shown = project.run("osiris", "-n").stdout
     assert "would be" in shown
     assert shown.count("done") == 2
-    told = json.loads(project.run("osiris", "-n", "--json").stdout)
-    assert {(it["unit"], it["new"]) for it in told} == {(night, "done") for night in NIGHTS}
+    told = events(project.run("osiris", "-n", "--json").stdout)
+    assert {(it["kind"], it["unit"], it["state"]) for it in told} == {
+        ("would settle", night, "done") for night in NIGHTS
+    }
+    assert events(project.run("anubis", "-n", "--json").stdout)
     assert project.query("SELECT count(*) FROM attempt WHERE outcome = 'done'") == [(0,)]
-    lines = project.run("osiris", "--once").stdout
-    assert lines.count("settled") == 2
+    told = events(project.run("osiris", "--once", "--json").stdout)
+    assert [it["kind"] for it in told] == ["began", "settled", "settled", "stopped"]
     assert project.query("SELECT count(*) FROM attempt WHERE outcome = 'done'") == [(2,)]
     assert "nothing to settle" in project.run("osiris", "-n").stdout
+    assert project.run("osiris", "-n", "--json").stdout == ""
     project.doit()
     assert project.attempts() == 6
 
