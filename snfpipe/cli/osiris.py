@@ -22,7 +22,28 @@ if TYPE_CHECKING:
     from snfpipe.config import Project
     from snfpipe.jobs.osiris import Event, Osiris
 
+#: Digits of a day, 20261120; epoch seconds have had more since 1973.
+_DAY_DIGITS = 8
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """Return the moment that --since names, as the database keeps times."""
+    if text is None:
+        return None
+    try:
+        if text.isdigit() and len(text) > _DAY_DIGITS:
+            moment = datetime.fromtimestamp(int(text), UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"--since {shown(text)} is no time",
+            hint="write 2026-11-20, 20261120, 2026-11-20T12:00, or epoch seconds",
+        ) from error
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,8 +60,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--heartbeat", "heartbeat_s", type=click.FloatRange(1), default=60.0,
                      metavar="SECONDS", show_default=True,
                      help="For how long Osiris may be silent before Anubis takes over."),
-        click.option("--since", metavar="TIME",
-                     help="Look again at jobs given up as lost since TIME (2026-11-20, "
+        click.option("--since", metavar="TIME", callback=_moment,
+                     help="Look again at jobs given up as lost since TIME (2026-11-20, 20261120, "
                           "2026-11-20T12:00 UTC, or epoch seconds); a week ago by default."),
         click.option("--json", "as_json", is_flag=True, help="A JSON object a line an event."),
     ):  # fmt: skip
@@ -163,7 +184,7 @@ def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
         at_end.callback(database.close)
         one = Osiris(
             project, database, make_engine(project.site), _say(given["as_json"]),
-            heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=_moment(given["since"]),
+            heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=given["since"],
         )  # fmt: skip
         at_end.callback(one.end)
         for number in _STOPPING:
@@ -196,25 +217,6 @@ def _print(line: str) -> None:
 def _written(moment: datetime) -> str:
     """Return a naive UTC moment as it is printed."""
     return f"{moment.isoformat(timespec='seconds')}Z"
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return the moment that --since names, as the database keeps times."""
-    if text is None:
-        return None
-    try:
-        if text.isdigit():
-            moment = datetime.fromtimestamp(int(text), UTC)
-        else:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(
-            f"--since {shown(text)} is no time",
-            hint="write 2026-11-20, 2026-11-20T12:00, or epoch seconds",
-        ) from error
 
 
 def _preview(one: Osiris, as_json: bool) -> int:
@@ -265,7 +267,7 @@ def _words(given: dict[str, Any]) -> list[str]:
     """Return the options that the job's command is to have, and those of the next one."""
     words = ["--heartbeat", f"{given['heartbeat_s']:g}"]
     if given["since"]:
-        words += ["--since", given["since"]]
+        words += ["--since", _written(given["since"])]
     if given["as_json"]:
         words.append("--json")
     return words

@@ -147,8 +147,20 @@ def test_logs_stay_whole_as_files_and_their_ends_in_the_database(project):
 
 
 def test_a_time_that_is_none_is_refused(project):
-    refused = project.run("osiris", "--since", "yesterday", exit_code=2)
-    assert "epoch seconds" in refused.stderr
+    for text in ("yesterday", "20261320", "2026", "1795672738000000"):
+        for words in (("-n",), ("--submit", "-n")):
+            refused = project.run("osiris", *words, "--since", text, exit_code=2)
+            assert "epoch seconds" in refused.stderr
+
+
+def test_since_takes_a_day_without_dashes_as_a_day(project):
+    project.write_behaviour(sleep_s=0.5)
+    abandon(project)
+    project.query("UPDATE job SET state = 'lost'")
+    project.query("UPDATE attempt SET ended_at = '2026-11-20 12:00:00.000000'")
+    for day, found in {"20261120": 2, "20261121": 0, "2026-11-21": 0, "1700000000": 2}.items():
+        shown = project.run("osiris", "-n", "--json", "--since", day).stdout
+        assert len(events(shown)) == found, day
 
 
 def test_osiris_as_a_batch_job_needs_a_batch_site(project):
