@@ -101,9 +101,14 @@ def take_the_name(project: Project) -> str:
     """Rename the job this process runs in to Osiris; return what stood in the way, if anything."""
     try:
         answer = SingleJobs(project.site).rename(_this_job(project), OSIRIS)
-    except SnfError as error:  # a name is no reason not to serve
-        return error.message
+    except (SnfError, OSError) as error:  # a name is no reason not to serve
+        return _told(error)
     return "" if answer.status == 0 else answer.said
+
+
+def _told(error: SnfError | OSError) -> str:
+    """Return an error's words for an event."""
+    return error.message if isinstance(error, SnfError) else str(error)
 
 
 def _this_job(project: Project) -> str:
@@ -164,7 +169,7 @@ class NextAnubis:
             ident = self._queue()
         except (SnfError, OSError) as error:  # a disk is a service, too
             self._next_try = time.monotonic() + self._every_s
-            told = error.message if isinstance(error, SnfError) else str(error)
+            told = _told(error)
             if told != self.trouble:  # once, not every minute
                 self._say(Event("no Anubis", told))
             self.trouble = told
