@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,7 @@ class Farm:
 
     project: Project
     cell: GridEngineCell
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def write(self, program: str, script: str) -> None:
         """Put a script in the place of a scheduler's program."""
@@ -55,6 +56,7 @@ class Farm:
         """Start a daemon as if it ran in a job; return it with its log."""
         log = f"{words[0]}.log"
         process = self.project.start(*words, "--json", log=log, JOB_ID=job)
+        self.started.append(process)
         return process, self.project.root / log
 
     def submit(self, *words: str) -> list[tuple[str, str]]:
@@ -77,6 +79,9 @@ def farm(grid_engine, tmp_path) -> Iterator[Farm]:
     ))  # fmt: skip
     made = Farm(project, grid_engine)
     yield made
+    for process in made.started:  # of a test that failed
+        process.kill()
+        process.wait()
 
     def gone() -> bool:
         ask(grid_engine, "qdel", "Osiris", "Anubis", check=False)  # they may be gone
