@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snfpipe.cli.main import console
+from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import load_project
 from snfpipe.errors import UsageError, shown
@@ -25,24 +25,7 @@ if TYPE_CHECKING:
 
 #: Digits of a day, 20261120; epoch seconds have had more since 1973.
 _DAY_DIGITS = 8
-_LONGEST_S = 1e8  # three years: no daemon's time, and no clock's trouble
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-
-
-class _Seconds(click.FloatRange):
-    """A time in seconds that clocks and schedulers can have: neither nan nor inf."""
-
-    def __init__(self) -> None:
-        super().__init__(1, _LONGEST_S)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; nan is in every range."""
-        seconds = float(super().convert(value, param, ctx))
-        if math.isnan(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
-        return seconds
 
 
 def _moment(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
@@ -67,15 +50,15 @@ def _moment(_context: click.Context, _option: click.Parameter, text: str | None)
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that Osiris and Anubis share."""
     for option in (
-        click.option("--in-batch", "job_limit_s", type=_Seconds(), hidden=True,
+        click.option("--in-batch", "job_limit_s", type=duration(1), hidden=True,
                      help="The batch job's own time limit [s]; its script says it."),
         click.option("-n", "--dry-run", is_flag=True,
                      help="Only say what would be settled now; with --submit, what submitted."),
         click.option("--submit", is_flag=True,
                      help="Submit it to the daemon queue, where it is not there yet, and end."),
-        click.option("--for", "limit_s", type=_Seconds(), metavar="SECONDS",
+        click.option("--for", "limit_s", type=duration(1), metavar="SECONDS",
                      help="Hand over after so long; with --submit, the job's time limit (7 days)."),
-        click.option("--heartbeat", "heartbeat_s", type=_Seconds(), default=60.0,
+        click.option("--heartbeat", "heartbeat_s", type=duration(1), default=60.0,
                      metavar="SECONDS", show_default=True,
                      help="For how long Osiris may be silent before Anubis takes over."),
         click.option("--since", metavar="TIME", callback=_moment,
@@ -149,7 +132,9 @@ def anubis(**given: Any) -> int:
 @click.argument("out", metavar="FILE.out", type=click.Path(path_type=Path))
 @click.argument("err", metavar="FILE.err", type=click.Path(path_type=Path))
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would become of it.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/update_sge_job.json)."
+)
 def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
     """Settle one job by hand, known by its output and its errors.
 

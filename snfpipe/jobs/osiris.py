@@ -105,7 +105,7 @@ class Osiris:
         self._me = f"{socket.gethostname()} process {processes.identity(os.getpid())}"
         self._renewed = float("-inf")
         self._tidied = float("-inf")
-        self._away = False
+        self._away: Callable[[], object] | None = None  # what could not be done
         self._stopping = False
 
     def stop(self) -> None:
@@ -284,17 +284,14 @@ class Osiris:
         try:
             result = work()
         except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
-            if not self._away:
-                self._away = True
-                self.say(
-                    Event(
-                        "service away", error.message if isinstance(error, SnfError) else str(error)
-                    )
-                )
+            if self._away is None:
+                self._away = work
+                told = error.message if isinstance(error, SnfError) else str(error)
+                self.say(Event("service away", told))
             self._pause(max(1.0, self._project.site.poll_s))
             return None
-        if self._away:
-            self._away = False
+        if self._away == work:  # the lease may well be renewed while a scheduler is away
+            self._away = None
             self.say(Event("service back"))
         return result
 

@@ -139,8 +139,11 @@ def test_an_osiris_that_ends_by_an_error_gives_its_lease_back(scripted, monkeypa
 def test_a_disk_that_gives_errors_is_waited_for(scripted, monkeypatch):
     submit(scripted)
     said: list[Event] = []
-    osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append, limit_s=6)
-    look, broken = scripted.engine.snapshot, [OSError(5, "Input/output error", "/archive")]
+    osiris = Osiris(
+        scripted.project, scripted.database, scripted.engine, said.append,
+        heartbeat_s=3, limit_s=9,
+    )  # fmt: skip
+    look, broken = scripted.engine.snapshot, [OSError(5, "Input/output error", "/archive")] * 4
 
     def snapshot() -> Mapping[str, EngineState]:
         if broken:
