@@ -170,7 +170,8 @@ def test_a_qmaster_stopped_and_started_loses_nothing_and_repeats_nothing(
         farm.harvester().look()
     grid_engine.start_master()
     submit(submitter)
-    finish(farm, plans)
+    # tasks that were on their way to a host (state t) are sent again after some five minutes
+    finish(farm, plans, timeout_s=900)
     check(farm, grid_engine, "qmaster", since)
     farm.database.close()
 
