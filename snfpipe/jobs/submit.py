@@ -18,7 +18,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
-from snfpipe.jobs import driver
+from snfpipe.jobs import driver, root
 from snfpipe.jobs.in_hand import Whose, of_project
 from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.postmortem import Outcome
@@ -155,6 +155,8 @@ class Submitter:
             if claimer != me and driver.has_let_go(claimer, age, self._project.site.grace_s):
                 specs.append(JobSpec.from_json(text))
                 ours.append({"token": token, "environment": {"claimed_by": me}})
+        if ours:
+            root.hold(session, self._project.site)
         store.update_rows(session, Attempt, ours, ["token"])
         return specs
 

@@ -17,6 +17,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import Refused, ServiceUnavailable
+from snfpipe.jobs import driver
 from snfpipe.jobs.harvest import LATE
 from snfpipe.jobs.osiris import Event, Osiris
 from snfpipe.jobs.spec import AttemptFolder, JobSpec
@@ -164,6 +165,18 @@ def test_nobody_with_another_folder_of_jobs_judges_or_makes_jobs_while_some_are_
     assert settled.state is State.DONE
     assert other.harvester().look() == []
     assert len(other.claim([unit_plan(B)]).claimed) == 1
+
+
+def test_nobody_with_another_folder_of_jobs_takes_over_a_claim(scripted, tmp_path, monkeypatch):
+    scripted = with_jobs_in(scripted, tmp_path / "here")
+    scripted.submitter().add(scripted.claim([unit_plan(A)]).claimed)
+    monkeypatch.setattr(driver, "identity", lambda: {"host": "heir", "process": "1"})
+    monkeypatch.setattr(driver, "has_let_go", lambda *_claim: True)
+    with pytest.raises(Refused, match="have their folders below"):
+        with_jobs_in(scripted, tmp_path / "elsewhere").submitter().adopt()
+    heir = scripted.submitter()
+    assert heir.adopt() == []
+    assert heir.waiting == 1
 
 
 def test_a_folder_of_jobs_that_was_moved_holds_nobody_up(scripted, tmp_path):
