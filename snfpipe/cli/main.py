@@ -120,6 +120,7 @@ def run_command(command: click.Command, name: str) -> int:
     """
     try:
         code: Any = command.main(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
@@ -136,8 +137,7 @@ def run_command(command: click.Command, name: str) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # whoever read our output has gone; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()  # whoever read it has gone
         return 0
     except SnfError as error:
         click.echo(f"{name}: {error}", err=True)
@@ -146,8 +146,17 @@ def run_command(command: click.Command, name: str) -> int:
         path = f"{printable(error.filename)}: " if error.filename else ""
         click.echo(f"{name}: {path}{error.strerror or printable(error)}", err=True)
         click.echo("  next: mend that, and call it again", err=True)
+        _forget_output()  # it may be what cannot be written
         return 3
     return code if isinstance(code, int) else 0
+
+
+def _forget_output() -> None:
+    """Keep Python from trying once more, and complaining, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plain(message: str) -> str:

@@ -197,3 +197,13 @@ def test_every_command_is_found_under_snf(name: str) -> None:
         assert isinstance(found, click.Group)
         found = found.commands[rest[0]]
     assert found is ALL[name]
+
+
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("snf"), "completion", "bash"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr == "snf: No space left on device\n  next: mend that, and call it again\n"
