@@ -68,6 +68,7 @@ def stand_queued(farm: Bench, accounting: Path, first: int, count: int) -> list[
         specimen = session.scalar(sa.select(Attempt.spec).limit(1))
     moment = store.utc_now()
     jobs, attempts, lines = [], [], []
+    farm.project.site.jobs.mkdir(exist_ok=True, parents=True)
     for start in range(0, count, ARRAY):
         number = first + start
         token = array_token(number // ARRAY)
