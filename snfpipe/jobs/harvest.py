@@ -197,9 +197,10 @@ class Harvester:
         with self._database.read() as session:
             jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
             jobs = [job for job in jobs if job.state is not State.CLAIMED]
-            if jobs:
+            folders = {job.jobs for job in jobs if job.state is not State.LOST}
+            if folders:
                 root.check(session, self._project.site)
-        for jobdir in {job.jobs for job in jobs if job.state is not State.LOST}:
+        for jobdir in folders:
             try:
                 jobdir.stat()
             except OSError as error:

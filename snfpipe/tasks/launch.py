@@ -239,7 +239,8 @@ def check(session: Session, ordered: Ordered, *, registered: bool) -> None:
 
 def _check_inputs(session: Session, named: Sequence[str]) -> None:
     """Refuse to read from productions that nobody has begun."""
-    missing = [name for name in named if name not in store.production_ids(session, named)]
+    begun = store.production_ids(session, named)
+    missing = [name for name in named if name not in begun]
     if missing:
         known = list(session.scalars(sa.select(Production.name)))
         close = difflib.get_close_matches(missing[0], known, 3)

@@ -167,6 +167,17 @@ def test_nobody_with_another_folder_of_jobs_judges_or_makes_jobs_while_some_are_
     assert len(other.claim([unit_plan(B)]).claimed) == 1
 
 
+def test_a_lost_job_of_another_folder_keeps_nobody_from_looking(scripted, tmp_path):
+    scripted = with_jobs_in(scripted, tmp_path / "here")
+    submit(scripted)
+    harvester = scripted.harvester()
+    while not harvester.look():
+        time.sleep(0.05)
+    with_jobs_in(scripted, tmp_path / "elsewhere").claim([unit_plan(B)])
+    (tmp_path / "elsewhere").mkdir()
+    assert harvester.look(store.utc_now() - LATE) == []
+
+
 def test_nobody_with_another_folder_of_jobs_takes_over_a_claim(scripted, tmp_path, monkeypatch):
     scripted = with_jobs_in(scripted, tmp_path / "here")
     scripted.submitter().add(scripted.claim([unit_plan(A)]).claimed)
