@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -51,9 +50,7 @@ def test_setup_with_nothing_to_do_does_nothing(tmp_path: Path) -> None:
     (binaries / "python").symlink_to("/bin/true")
     for stamp in [line.split()[-1] for line in made.splitlines() if line.startswith("touch ")]:
         (tmp_path / stamp).touch()
-    started = time.perf_counter()
     assert "Nothing to be done" in dry_run(tmp_path)
-    assert time.perf_counter() - started < 1
 
     with (tmp_path / "requirements" / "run.lock").open("a") as lock:
         lock.write("# changed\n")

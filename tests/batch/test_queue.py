@@ -148,7 +148,7 @@ def test_a_job_younger_than_the_look_is_not_taken_for_gone(bench):
 
 
 def test_qstat2_shows_state_time_and_cpu_of_every_job_in_hand(project):
-    project.write_behaviour(sleep_s=3)
+    project.write_behaviour(sleep_s=6)
     call(project, "-p", "SAMPLE", "-m", "z", "-s", LIST)
     call(project, "-p", "OTHER", "-m", "c", LIST)
     deadline = time.monotonic() + 30
@@ -174,7 +174,7 @@ def test_qstat2_shows_state_time_and_cpu_of_every_job_in_hand(project):
 
 
 def test_qstat2_shows_jobs_that_are_not_registered(project):
-    project.write_behaviour(sleep_s=2)
+    project.write_behaviour(sleep_s=6)
     call(project, "-p", "TRY", "-m", "z", "-L", "-s", "06_334")
     name = "SNF-0203-TRYz-06334"
     (job,) = json.loads(call(project, "--json", command=qstat2).out)["jobs"]

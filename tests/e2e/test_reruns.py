@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import jsonschema
@@ -27,11 +26,9 @@ def reached(project: Project, change, exit_code: int = 0, **environment: str) ->
     return {unit.partition("/")[2] for unit, count in after.items() if count > before.get(unit, 0)}
 
 
-def test_a_second_doit_makes_no_attempt_and_takes_under_two_seconds(finished):
+def test_a_second_doit_makes_no_attempt(finished):
     before = finished.attempts()
-    started = time.monotonic()
     finished.doit()
-    assert time.monotonic() - started < 2
     assert finished.attempts() == before
 
 

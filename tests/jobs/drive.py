@@ -18,6 +18,7 @@ def main() -> None:
     bench = make_bench(Path(root), url)
     bench = bench.told(**json.loads(os.environ.get("SNF_TEST_TOLD", "{}")))
     submitter, harvester = bench.submitter(), bench.harvester()
+    print("ready", flush=True)
     harvester.recover()
     submitter.adopt()
     submitter.add(bench.claim([unit_plan(unit) for unit in units]).claimed)

@@ -19,7 +19,7 @@ import pytest
 from snfpipe.jobs import ledger
 from snfpipe.jobs.starting import take
 from snfpipe.states import State
-from tests.bench import Bench, night_of, unit_plan
+from tests.bench import Bench, make_bench, night_of, unit_plan
 
 SOURCE = Path(__file__).parents[2]
 UNITS = [night_of(number) for number in range(1800, 1804)]
@@ -30,13 +30,16 @@ POINTS = [
 ]  # fmt: skip
 
 
-def start(bench: Bench, told: dict, units=UNITS, **environment: str) -> subprocess.Popen:
+def start(
+    bench: Bench, told: dict, units=UNITS, stdout: int | None = None, **environment: str
+) -> subprocess.Popen:
     url = bench.database.url.render_as_string(hide_password=False).replace("+psycopg2", "")
     return subprocess.Popen(
         [sys.executable, "-m", "tests.jobs.drive", str(bench.project.root), url, *units],
         cwd=SOURCE,
         env=os.environ | environment | {"SNF_TEST_TOLD": json.dumps(told)},
         process_group=0,
+        stdout=stdout,
     )
 
 
@@ -74,18 +77,24 @@ def kill_at_point(bench: Bench, log: Path, point: str) -> None:
     check(bench, log, units)
 
 
-def test_drivers_killed_at_random_moments_lose_nothing_and_repeat_nothing(sqlite_bench, tmp_path):
+def test_drivers_killed_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path):
+    bench = make_bench(tmp_path, f"sqlite:///{tmp_path}/snfpipe.db", nights=40)
     log = tmp_path / "starts"
     told = {"log": str(log), "sleep_s": 0.3}
     chance = random.Random(3)
-    running = 0
-    for _turn in range(8):
-        driver = start(sqlite_bench, told)
-        time.sleep(chance.uniform(0.4, 1.6))
-        running += kill(driver)
-    assert running > 2
-    assert start(sqlite_bench, told).wait(60) == 0
-    check(sqlite_bench, log)
+    units: list[str] = []
+    killed = 0
+    while killed < 5 and len(units) < 40:
+        units.append(night_of(1800 + len(units)))  # something to do for each of them
+        driver = start(bench, told, units, stdout=subprocess.PIPE)
+        assert driver.stdout.readline() == b"ready\n"
+        time.sleep(chance.uniform(0, 1))
+        killed += kill(driver)
+        driver.stdout.close()
+    assert killed == 5
+    assert start(bench, told, units).wait(60) == 0
+    check(bench, log, units)
+    bench.database.close()
 
 
 def test_drivers_at_once_start_every_job_once(bench, tmp_path):
