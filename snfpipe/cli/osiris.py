@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -231,8 +231,8 @@ def _preview(one: Osiris, as_json: bool) -> int:
         say = _say(as_json)
         for job, ended in found:
             end = ended.outcome
-            say(Event("would settle", f"is {job.state}", job=job.name, unit=job.unit,
-                      state=end.state.value, reason=end.reason))  # fmt: skip
+            say(Event("would settle", f"is {job.state}", job=job.name, production=job.production,
+                      unit=job.unit, state=end.state.value, reason=end.reason))  # fmt: skip
     elif found:
         print_table(("job", "is", "would be", "reason"),
                     [(job.name, job.state, ended.outcome.state, ended.outcome.reason)
@@ -249,20 +249,27 @@ def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
     """Submit those of the daemons that are not there yet to the daemon queue."""
     from snfpipe.db.session import open_database
     from snfpipe.jobs.osiris import Event
-    from snfpipe.jobs.osiris_batch import LIMIT_S, standing, submit
+    from snfpipe.jobs.osiris_batch import LIMIT_S, alone, standing, submit
 
     say = _say(given["as_json"])
     limit_s = given["limit_s"] or LIMIT_S
-    with closing(open_database(project.site.database_url, project.root)) as database:
-        there = standing(project, database)
-    for name in names:
-        if name in there:
-            say(Event("stands already", there[name], job=name))
-        elif given["dry_run"]:
-            say(Event("would submit", f"for {limit_s:g} s", job=name))
-        else:
-            ident = submit(project, name, _words(given), limit_s)
-            say(Event("submitted", f"job {ident}, for {limit_s:g} s", job=name))
+    with ExitStack() as at_end:
+        database = open_database(project.site.database_url, project.root)
+        at_end.callback(database.close)
+        if not given["dry_run"]:
+            at_end.enter_context(alone(project, database))
+        there, in_error = standing(project, database)
+        for it in in_error:
+            say(Event("in error", f"job {it.ident} never started: delete it", job=it.name,
+                      reason=it.error))  # fmt: skip
+        for name in names:
+            if name in there:
+                say(Event("stands already", there[name], job=name))
+            elif given["dry_run"]:
+                say(Event("would submit", f"for {limit_s:g} s", job=name))
+            else:
+                ident = submit(project, name, _words(given), limit_s)
+                say(Event("submitted", f"job {ident}, for {limit_s:g} s", job=name))
     return 0
 
 

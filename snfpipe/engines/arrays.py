@@ -200,9 +200,9 @@ class ArrayFolder:
         return {token: int(task) for task, token, *_ in self._table}
 
     @cached_property
-    def names(self) -> dict[int, str]:
-        """Task -> name of its submission."""
-        return {int(task): name for task, _token, name, *_ in self._table}
+    def folders(self) -> dict[int, Path]:
+        """Task -> folder of its script."""
+        return {int(task): Path(folder) for task, _token, _name, folder in self._table}
 
     @cached_property
     def _table(self) -> list[list[str]]:

@@ -133,8 +133,8 @@ class Engine(Protocol):
         """Return token -> engine id of submissions the engine knows, whoever made them."""
         ...
 
-    def names(self, engine_ids: Collection[str]) -> dict[str, str]:
-        """Return engine id -> name of submissions that a snapshot showed, where it is known."""
+    def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
+        """Return engine id -> folder of the script, where it is known, if a snapshot showed it."""
         ...
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:

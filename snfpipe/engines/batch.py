@@ -149,13 +149,13 @@ class BatchEngine:
             [token for token in tokens if token not in found]
         )
 
-    def names(self, engine_ids: Collection[str]) -> dict[str, str]:
+    def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
         """Return what the tables of arrays say."""
         return {
-            str(it): name
+            str(it): folder
             for token, tasks in _by_token(parse_ids(engine_ids)).items()
             for it in tasks
-            if (name := self._folder(token).names.get(it.task))
+            if (folder := self._folder(token).folders.get(it.task))
         }
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:

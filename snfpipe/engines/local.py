@@ -95,13 +95,10 @@ class LocalEngine:
         }
         return {token: engine_id for token, engine_id in found.items() if engine_id}
 
-    def names(self, engine_ids: Collection[str]) -> dict[str, str]:
-        """Return the names of those that still run."""
-        names = {
-            self._engine_id(token, folder): folder.parent.name.removesuffix(".attempts")
-            for token, folder in self._running()
-        }
-        return {ident: name for ident, name in names.items() if ident in engine_ids}
+    def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
+        """Return the folders of those that still run."""
+        found = {self._engine_id(token, folder): folder for token, folder in self._running()}
+        return {ident: folder for ident, folder in found.items() if ident in engine_ids}
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return nothing: the wrapper's ledger has it all."""

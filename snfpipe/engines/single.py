@@ -23,7 +23,10 @@ JOB_ID = {"grid_engine": "JOB_ID", "slurm": "SLURM_JOB_ID"}
 #: Seconds between SIGTERM and the end that Slurm gives to a script whose time is up.
 _WARNED_S = 60
 #: What is read of ``qstat -j``, which heads each job by a line of ``=``.
-_DETAIL = re.compile(r"^(job_number|job_name|cwd):[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+_DETAIL = re.compile(
+    r"^(job_number|job_name|cwd|error reason)(?: +[0-9]+)?:[ \t]+(.*?)[ \t]*$", re.MULTILINE
+)
+_NEEDED = {"job_number", "job_name", "cwd"}
 _HEAD = re.compile(r"^=+$", re.MULTILINE)
 
 
@@ -40,11 +43,15 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A single job in the queue, waiting or running; ``folder`` is that of its script."""
+    """A single job in the queue, waiting or running; ``folder`` is that of its script.
+
+    ``error`` is why the scheduler gave up starting it: it waits for a person.
+    """
 
     ident: int
     name: str
     folder: Path
+    error: str = ""
 
 
 class SingleJobs:
@@ -144,9 +151,9 @@ def parse_details(text: str) -> list[Queued]:
     """Read the jobs that ``qstat -j`` describes."""
     found = [dict(_DETAIL.findall(part)) for part in _HEAD.split(text)]
     return _sorted(
-        Queued(int(it["job_number"]), it["job_name"], Path(it["cwd"]))
+        Queued(int(it["job_number"]), it["job_name"], Path(it["cwd"]), it.get("error reason", ""))
         for it in found
-        if it.keys() == {"job_number", "job_name", "cwd"} and it["job_number"].isdecimal()
+        if it.keys() >= _NEEDED and it["job_number"].isdecimal()
     )
 
 

@@ -29,6 +29,7 @@ class InHand:
 
     job_id: int
     production_id: int
+    production: str
     name: str
     unit: str
     jobs: Path
@@ -73,9 +74,9 @@ def in_hand(
         wanted = sa.or_(wanted, given_up)
     query = (
         sa.select(
-            Job.id, Job.production_id, Job.name, Job.unit, Production.version, Job.folder,
-            Job.state, Attempt.token, Attempt.number, Attempt.engine_id, Attempt.submitted_at,
-            Attempt.accounting,
+            Job.id, Production.id, Production.name, Job.name, Job.unit, Production.version,
+            Job.folder, Job.state, Attempt.token, Attempt.number, Attempt.engine_id,
+            Attempt.submitted_at, Attempt.accounting,
         )
         .join(Attempt, Attempt.token == Job.token)
         .join(Production, Production.id == Job.production_id)
@@ -87,11 +88,11 @@ def in_hand(
     state_of = {state.value: state for state in State}
     return [
         InHand(
-            ident, production, name, unit, jobs[version], folder, state_of[state], token, number,
-            engine_id, submitted, outcome_of(accounting),
+            ident, production_id, production, name, unit, jobs[version], folder, state_of[state],
+            token, number, engine_id, submitted, outcome_of(accounting),
         )
-        for ident, production, name, unit, version, folder, state, token, number, engine_id,
-        submitted, accounting in rows
+        for ident, production_id, production, name, unit, version, folder, state, token, number,
+        engine_id, submitted, accounting in rows
     ]  # fmt: skip
 
 

@@ -9,16 +9,19 @@ the youngest end when their wait is over.
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 from snfpipe.config import Project
 from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import JOB_ID, Queued, SingleJobs
-from snfpipe.errors import ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, SnfError
 from snfpipe.jobs.osiris import Event, Osiris, lease_name
 from snfpipe.jobs.single import database_variable, scripts_of, submit_command
 
@@ -28,12 +31,20 @@ LIMIT_S = 7 * 24 * 3600.0
 #: How long before its limit Osiris hands over, at most: a harvest stops between two transactions.
 _MARGIN_S = 120.0
 _TRY_EVERY_S = 60.0
+_SUBMITTING_S = 200.0  # longer than the scheduler's three answers may take
 
 
-def standing(project: Project, database: Database) -> dict[str, str]:
-    """Return who there is of Osiris and Anubis for this site, and where.
+class Standing(NamedTuple):
+    """Where Osiris and Anubis of a site are: those that serve or wait, and jobs in error."""
 
-    An Osiris need not be a job: whoever has the lease is one.
+    there: dict[str, str]
+    in_error: list[Queued]
+
+
+def standing(project: Project, database: Database) -> Standing:
+    """Return who there is of Osiris and Anubis for this site.
+
+    An Osiris need not be a job: whoever has the lease is one.  A job in error is none.
 
     Raises
     ------
@@ -43,11 +54,33 @@ def standing(project: Project, database: Database) -> dict[str, str]:
     ServiceUnavailable
         The scheduler or the database does not answer.
     """
-    found = {it.name: f"job {it.ident}" for it in _in_queue(project)}
+    found = _in_queue(project)
     database_variable()
     with database.read() as session:
         holder = lease.holder_of(session, lease_name(project.site.engine))
-    return ({OSIRIS: holder} if holder else {}) | found
+    jobs = {it.name: f"job {it.ident}" for it in found if not it.error}
+    return Standing(({OSIRIS: holder} if holder else {}) | jobs, [it for it in found if it.error])
+
+
+@contextmanager
+def alone(project: Project, database: Database) -> Iterator[None]:
+    """Keep others from submitting the daemons of this site meanwhile.
+
+    Raises
+    ------
+    Refused
+        Another is at it.
+    """
+    name, me = f"submit {lease_name(project.site.engine)}", secrets.token_hex(8)
+    if not database.transact(lambda session: lease.take(session, name, me, _SUBMITTING_S)):
+        raise Refused(
+            "another command submits Osiris and Anubis at this moment",
+            hint="call it again in a while: it submits only what is missing",
+        )
+    try:
+        yield
+    finally:
+        database.transact(lambda session: lease.release(session, name, me))
 
 
 def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT_S) -> str:
@@ -127,7 +160,11 @@ def _queue_one_after(project: Project, words: list[str], limit_s: float) -> str:
     """Return the id of an Anubis younger than this job: one that there is, or a new one."""
     this = _this_job(project)
     age = int(this) if this.isdecimal() else 0
-    younger = [it.ident for it in _in_queue(project) if it.name == ANUBIS and it.ident > age]
+    younger = [
+        it.ident
+        for it in _in_queue(project)
+        if it.name == ANUBIS and it.ident > age and not it.error
+    ]
     return str(younger[-1]) if younger else submit(project, ANUBIS, words, limit_s)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,8 @@ from snfpipe.db.models import QueueLook
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
-from snfpipe.jobs.in_hand import InHand, in_hand, of_engine
+from snfpipe.jobs.in_hand import in_hand, of_engine
+from snfpipe.jobs.spec import AttemptFolder
 
 _LEASE_S = 90.0  # longer than a scheduler's answer may take
 _PAUSE_S = 0.1
@@ -152,8 +153,12 @@ class SharedQueue:
         states, notices = self._engine.snapshot(), self._engine.notices
         with self._database.read() as session:
             jobs = in_hand(session, self._site, of_engine(self._engine))
-        running = (job for job in jobs if states.get(job.engine_id or "") is EngineState.RUNNING)
-        return Look(moment, states, _usage(running), notices)
+        running = {
+            job.engine_id: job.attempt
+            for job in jobs
+            if job.engine_id and states.get(job.engine_id) is EngineState.RUNNING
+        }
+        return Look(moment, states, usage_of(running), notices)
 
     def _keep(self, session: Session, look: Look | None) -> None:
         """Keep a look for the others, and let them take the next."""
@@ -187,11 +192,11 @@ def _is_dead(holder: str) -> bool:
         return False
 
 
-def _usage(jobs: Iterable[InHand]) -> dict[str, Usage]:
-    """Return engine id -> usage, for jobs whose wrapper has said it."""
+def usage_of(attempts: Mapping[str, AttemptFolder]) -> dict[str, Usage]:
+    """Return what wrappers have said of attempts that run, where they have, under the same keys."""
     found = {}
-    for job in jobs:
+    for key, attempt in attempts.items():
         with suppress(OSError, ValueError, TypeError):
-            words = job.attempt.usage.read_text(encoding="ascii").split()
-            found[job.engine_id or ""] = Usage(*map(float, words))
+            words = attempt.usage.read_text(encoding="ascii").split()
+            found[key] = Usage(*map(float, words))
     return found

@@ -19,7 +19,8 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.in_hand import of_engine
-from snfpipe.jobs.queue_look import Look, SharedQueue
+from snfpipe.jobs.queue_look import Look, SharedQueue, Usage, usage_of
+from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.states import IN_HAND, State
 
 
@@ -37,7 +38,7 @@ class QueuedJob:
     time_s: float | None
     cpu_s: float | None
     cpu_limit_s: float | None
-    registered: bool = True
+    registered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,12 @@ def _unregistered(
     for part in store.chunks(look.states):
         known = sa.select(Attempt.engine_id).where(Attempt.engine_id.in_(part))
         strange.difference_update(ident for ident in session.scalars(known) if ident)
+    found = {it: AttemptFolder.find(path) for it, path in sorted(engine.folders(strange).items())}
+    strangers = {it: attempt for it, attempt in found.items() if attempt.job not in listed}
+    usage = usage_of(strangers)
     return [
-        QueuedJob(name, str(look.states[ident]), ident, "", None, None, None, registered=False)
-        for ident, name in sorted(engine.names(strange).items())
-        if name not in listed
+        _queued(attempt.job, str(look.states[it]), it, "", usage.get(it), registered=False)
+        for it, attempt in strangers.items()
     ]
 
 
@@ -132,6 +135,19 @@ def _job(
     elif state in _WITH_ENGINE and look.knows_of(engine_id, submitted):
         state = str(State.ENDED)
     usage = look.usage.get(engine_id or "") if state == State.RUNNING else None
+    return _queued(name, state, engine_id, host, usage)
+
+
+def _queued(
+    name: str,
+    state: str,
+    engine_id: str | None,
+    host: str,
+    usage: Usage | None,
+    *,
+    registered: bool = True,
+) -> QueuedJob:
+    """Return a job with what its wrapper says, if it runs."""
     return QueuedJob(
         name=name,
         state=state,
@@ -140,4 +156,5 @@ def _job(
         time_s=round(time.time() - usage.started, 1) if usage else None,
         cpu_s=usage.cpu_s if usage else None,
         cpu_limit_s=usage.cpu_limit_s if usage else None,
+        registered=registered,
     )

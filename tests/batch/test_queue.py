@@ -29,6 +29,7 @@ from tests.batch.conftest import LIST, call, make_project
 from tests.batch.farm import to_farm
 from tests.bench import Bench, night_of, unit_plan
 from tests.e2e.project import SOURCE, Project
+from tests.osiris.conftest import until
 
 
 class Asked:
@@ -179,7 +180,8 @@ def test_qstat2_shows_jobs_that_are_not_registered(project):
     name = "SNF-0203-TRYz-06334"
     (job,) = json.loads(call(project, "--json", command=qstat2).out)["jobs"]
     assert (job["name"], job["state"], job["registered"]) == (name, "running", False)
-    assert re.search(rf"^{name} +running", call(project, command=qstat2).out, re.MULTILINE)
+    until(lambda: re.search(rf"^{name} +running +0:00:\d\d  0:00:\d\d/0:10:00$",
+                            call(project, command=qstat2).out, re.MULTILINE))  # fmt: skip
     project.wait_for_jobs()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ class Farm:
     cell: GridEngineCell
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
+    def script(self, program: str) -> str:
+        """Return what stands in the place of a scheduler's program."""
+        return (self.project.root / "counted" / program).read_text()
+
     def write(self, program: str, script: str) -> None:
         """Put a script in the place of a scheduler's program."""
         path = self.project.root / "counted" / program
@@ -47,7 +52,7 @@ class Farm:
     @contextmanager
     def without_qmaster(self, program: str) -> Iterator[None]:
         """Let a program answer for a while as it does when the qmaster is away."""
-        real = (self.project.root / "counted" / program).read_text()
+        real = self.script(program)
         self.write(program, AWAY)
         yield
         self.write(program, real)
@@ -189,3 +194,32 @@ def test_anubis_at_the_end_of_its_wait_adds_none_to_a_younger_one(farm):
     assert farm.jobs() == ["Anubis"]
     osiris.send_signal(signal.SIGTERM)
     assert osiris.wait(30) == 0
+
+
+def test_an_anubis_that_the_scheduler_cannot_start_is_told_and_does_not_count(farm):
+    osiris, served = farm.start("osiris", "--heartbeat", "30")
+    until(lambda: said(served, "began"))
+    ask(farm.cell, "qmod", "-d", "*")
+    try:
+        assert farm.submit("anubis", "--for", "600") == [("submitted", "Anubis")]
+        [script] = farm.project.root.glob("work/jobs/.single/Anubis*")
+        shutil.rmtree(script)
+    finally:
+        ask(farm.cell, "qmod", "-e", "*")
+    until(lambda: "Eqw" in ask(farm.cell, "qstat"))
+    shown = farm.project.run("anubis", "--submit", "-n", "--json").stdout
+    stuck, wanted = events(shown)
+    assert (stuck["kind"], stuck["job"], wanted["kind"]) == ("in error", "Anubis", "would submit")
+    assert "can't chdir" in stuck["reason"]
+    assert farm.submit("anubis", "--for", "600")[-1] == ("submitted", "Anubis")
+    assert farm.jobs() == ["Anubis", "Anubis"]
+    osiris.send_signal(signal.SIGTERM)
+    assert osiris.wait(30) == 0
+
+
+def test_of_two_that_submit_at_once_one_stands_back(farm):
+    farm.write("qsub", "#!/bin/sh\nsleep 1\n" + farm.script("qsub").removeprefix("#!/bin/sh\n"))
+    words = ("osiris", "--submit", "--for", "600")
+    both = [farm.project.start(*words, log=f"{number}.log") for number in (1, 2)]
+    assert sorted(it.wait(60) for it in both) == [0, 3]
+    assert farm.jobs() == ["Anubis", "Osiris"]
