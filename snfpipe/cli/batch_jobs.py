@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DONE = {
     "create": "created", "submit": "submitted", "settle": "settled", "nothing": "left alone",
+    "refuse": "refused",
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from snfpipe.errors import Refused, ServiceUnavailable, shown
 _KEPT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TZ", "USER")
 _KEPT_PREFIXES = ("SGE_", "SLURM_CONF")
 _SHOWN = 300
+_SHELLS = 126  # from here on a shell tells that there is no such program, or of a signal
+_MINUS_ONE = 255  # sbatch ends so where it cannot read an option
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,12 @@ class Answer:
     status: int
     out: str
     err: str
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the program says what is wrong: it was there, and no signal ended it."""
+        ended = 0 < self.status < _SHELLS or self.status == _MINUS_ONE
+        return ended and self.err != ""
 
     @property
     def said(self) -> str:

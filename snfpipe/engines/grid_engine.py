@@ -51,7 +51,10 @@ _TROUBLES = {
 _NAMED = 3
 # "Unable to run job" is also how qsub tells that nobody answered
 _DENIED = re.compile(r"privileges|must be (manager|operator|owner)|denied: (?!job .*not exist)")
-_NO_ANSWER = re.compile(r"qmaster|commlib|gdi|timeout|communication", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"qmaster|commlib|gdi|timeout|communication|initialize environment|SGE_ROOT|critical error",
+    re.IGNORECASE,
+)
 
 
 class GridEngine:
@@ -176,11 +179,10 @@ def submitted(answer: Answer) -> int:
     ServiceUnavailable
         It gave no answer, or one that is no number.
     """
-    if answer.status == 0:
-        match = re.fullmatch(r"([0-9]{1,12})(\.[0-9:-]+)?", (answer.out.split("\n") or [""])[-1])
-        if match:
-            return int(match[1])
-    elif "Unable to run job" in answer.err and not _no_answer(answer):
+    match = re.fullmatch(r"([0-9]{1,12})(\.[0-9:-]+)?", answer.out.split("\n")[-1])
+    if match and answer.status == 0:
+        return int(match[1])
+    if answer.is_error and not match and not _no_answer(answer):
         raise Rejection(answer.said)
     raise unavailable("qsub", answer)
 

@@ -55,11 +55,10 @@ _ENDED_BY_SLURM = {
 _KILLED_BY = {"CANCELLED": 15, "OUT_OF_MEMORY": 9, "TIMEOUT": 15}
 _COULD_NOT_START = 53  # as exit signal: slurmstepd could not set the job up
 
-_REFUSED = re.compile(r"Batch job submission failed|unrecognized option|invalid option")
 _DENIED = re.compile(r"permission denied|not permitted", re.IGNORECASE)
 _NO_ANSWER = re.compile(
     r"unable to contact|timed out|connection (refused|reset)|temporarily|try again|transport|"
-    r"munge|authentication|zero bytes|slurmdbd|connect failure",
+    r"munge|authentication|zero bytes|slurmdbd|connect failure|fatal:",
     re.IGNORECASE,
 )
 
@@ -207,11 +206,10 @@ def submitted(answer: Answer) -> int:
     ServiceUnavailable
         It gave no answer, or one that is no number.
     """
-    if answer.status == 0:
-        match = re.fullmatch(r"([0-9]{1,12})(;.*)?", (answer.out.split("\n") or [""])[-1])
-        if match:
-            return int(match[1])
-    elif _REFUSED.search(answer.err) and not _NO_ANSWER.search(answer.err):
+    match = re.fullmatch(r"([0-9]{1,12})(;.*)?", answer.out.split("\n")[-1])
+    if match and answer.status == 0:
+        return int(match[1])
+    if answer.is_error and not match and not _NO_ANSWER.search(answer.err):
         raise Rejection(answer.said)
     raise unavailable("sbatch", answer)
 

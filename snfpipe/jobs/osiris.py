@@ -213,7 +213,11 @@ class Osiris:
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
         settled = self._submitter.adopt()
-        self._submitter.send()
+        trouble: ServiceUnavailable | None = None
+        try:
+            settled += self._submitter.send()
+        except ServiceUnavailable as error:  # what has ended is settled all the same
+            trouble = error
         settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
         if settled:
             killpoint("osiris:before-report")
@@ -221,8 +225,8 @@ class Osiris:
             self.say(_told(job))
         if time.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
-        if self._harvester.trouble:
-            raise self._harvester.trouble
+        if trouble := trouble or self._harvester.trouble:
+            raise trouble
         return len(settled)
 
     def _tidy(self) -> None:

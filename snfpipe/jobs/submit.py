@@ -8,7 +8,7 @@ adopted, the rest is submitted under the same token.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver, root
-from snfpipe.jobs.in_hand import Whose, of_project
+from snfpipe.jobs.in_hand import Whose, of_project, stored_specs
 from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
@@ -53,8 +53,6 @@ class Submitter:
         self._engine = engine
         self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
-        #: Job -> the engine's words on why it would not have it.
-        self.refused: dict[str, str] = {}
         self._tried: set[str] = set()  # what the engine may have, though it has not said so
 
     @property
@@ -81,21 +79,15 @@ class Submitter:
         self._waiting |= {
             spec.token: submission(spec) for spec in claimed if spec.token not in failures
         }
-        if not failures:
-            return []
-        failed = [spec for spec in claimed if spec.token in failures]
-        with self._database.read() as session:
-            query = sa.select(Job.token, Job.id, Job.production_id).where(Job.token.in_(failures))
-            ids = {token: (job, of) for token, job, of in session.execute(query)}
-        ended = [
-            _failed(*ids[spec.token], spec, failures[spec.token])
-            for spec in failed
-            if spec.token in ids
-        ]
-        return register(self._project, self._database, ended)
+        return self._fail(failures)
 
-    def send(self) -> None:
+    def send(self) -> list[Settled]:
         """Submit what the engine takes, by one call, and store the ids it gave.
+
+        Returns
+        -------
+        list of Settled
+            Those that the engine would not have: they failed, with its words.
 
         Raises
         ------
@@ -103,7 +95,7 @@ class Submitter:
             The engine does not answer: what it took nevertheless is found by the next call.
         """
         if not self._waiting:
-            return
+            return []
         killpoint("submit:before")
         known = self._engine.find(self._tried & self._waiting.keys())
         batch = [job for token, job in self._waiting.items() if token not in known]
@@ -111,9 +103,12 @@ class Submitter:
         known |= self._engine.submit(batch)
         killpoint("submit:after-call")
         words = self._engine.refused(known.values())
-        names = {ident: self._waiting[token].name for token, ident in known.items()}
-        self.refused |= {names[ident]: said for ident, said in words.items()}
-        self._acknowledge(known)
+        refused = {token: words[it] for token, it in known.items() if it in words}
+        self._acknowledge({token: it for token, it in known.items() if token not in refused})
+        killpoint("submit:acknowledged")
+        settled = self._fail(refused)
+        self.forget(refused)
+        return settled
 
     def adopt(self) -> list[Settled]:
         """Take over claims whose claimer is gone; return what :meth:`add` does."""
@@ -130,6 +125,17 @@ class Submitter:
         for token in tokens:
             self._waiting.pop(token, None)
             self._tried.discard(token)
+
+    def _fail(self, reasons: Mapping[str, str]) -> list[Settled]:
+        """Settle attempts that cannot be submitted, token -> why, if they are still current."""
+        if not reasons:
+            return []
+        with self._database.read() as session:
+            query = sa.select(Job.token, Job.id, Job.production_id).where(Job.token.in_(reasons))
+            ids = {str(token): (job, of) for token, job, of in session.execute(query)}
+            specs = stored_specs(session, ids)
+        ended = [_failed(*ids[token], spec, reasons[token]) for token, spec in specs.items()]
+        return register(self._project, self._database, ended)
 
     def _take_over(self, session: Session) -> list[JobSpec]:
         """Make orphaned claims ours."""

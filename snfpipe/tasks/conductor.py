@@ -159,7 +159,8 @@ class Conductor:
         trouble = self._look_after() if self._in_hand else None
         if self._ready:
             self._take_up()
-        self._submitter.send()
+        for settled in self._submitter.send():
+            self._note_settled(settled)
         if (len(self._in_hand), len(self._ready)) == before:
             self._pause_s = min(self._project.site.poll_s, self._pause_s * 1.5)
         else:

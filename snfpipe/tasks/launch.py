@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class LaunchedUnit:
     """A unit: how its job stands, what was or would be done, what it reads and makes.
 
     ``deed`` is one of ``create``, ``submit``, ``settle`` (a verdict, without an attempt),
-    ``nothing``.
+    ``nothing``; ``refuse`` where the engine would not have it, as ``refused`` of the launch says.
     """
 
     unit: str
@@ -344,9 +344,14 @@ def result(
         registered=place is None,
         submitted=sent.count,
         refused=sent.refused,
-        units=tuple(units),
+        units=tuple(_refused(it) if it.job in sent.refused else it for it in units),
         notes=ordered.notes,
     )
+
+
+def _refused(unit: LaunchedUnit) -> LaunchedUnit:
+    """Return a unit whose job was created and could not be submitted."""
+    return replace(unit, deed="refuse", state=str(State.FAILED), reason="")
 
 
 # --- submitting ----------------------------------------------------------------------------
@@ -366,11 +371,10 @@ def _submit(
     if plans:
         failed += submitter.add(planning.claim(project, database, step, plans, keep=keep).claimed)
     total = submitter.waiting
-    submitter.send()
+    unsent = submitter.send()
     while submitter.waiting:
         if progress:
             progress(total - submitter.waiting, total)
         time.sleep(PAUSE_S)
-        submitter.send()
-    refused = {**{it.job: it.reason for it in failed}, **submitter.refused}
-    return Sent(total - len(submitter.refused), refused)
+        unsent += submitter.send()
+    return Sent(total - len(unsent), {it.job: it.reason for it in [*failed, *unsent]})

@@ -190,13 +190,31 @@ def test_what_the_scheduler_refuses_is_said_at_once_and_tried_again_by_retry(
     done = project.run(*words, LIST, exit_code=3)
     assert "2 not submitted: it was refused" in done.stderr
     assert "handed" not in done.stdout
+    assert "2 refused" in done.stdout
+    assert project.query("SELECT DISTINCT state FROM job") == [("failed",)]
     (project.root / "hello.sh").write_text("echo hello\n")
     done = project.run("snf_qsub", "-q", "nosuch", "hello.sh", exit_code=3)
     assert "hello is refused" in done.stderr
     site.write_text(good)
-    assert "2 failed" in project.doit("file_quality", exit_code=1)
     assert "2 left alone (failed)" in project.run(*words, LIST).stdout
     assert "2 handed" in project.run(*words, "--retry", LIST).stdout
+    assert "2 done" in project.doit("file_quality")
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(("engine", "option"), [("grid_engine", "-foo"), ("slurm", "--time=long")])
+def test_an_option_of_the_site_that_is_no_option_is_a_refusal(engine, option, project, request):
+    to_farm(project, request.getfixturevalue(engine), poll_s=0.5)
+    site = project.root / "configs" / "sites" / "farm.toml"
+    good = site.read_text()
+    site.write_text(good.replace("[settings.environment]", f'[settings]\noptions = ["{option}"]\n\n'
+                                                           "[settings.environment]"))  # fmt: skip
+    words = ("batch_jobs", "-s", "-p", "SAMPLE", "-m", "z", "--retry", LIST)
+    for _again in range(2):
+        assert option.strip("-").partition("=")[0] in project.run(*words, exit_code=3).stderr
+    assert "06_336 failed: it was refused" in project.doit("file_quality", exit_code=1)
+    site.write_text(good)
+    assert "2 handed" in project.run(*words).stdout
     assert "2 done" in project.doit("file_quality")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -221,14 +222,16 @@ def test_the_job_number_is_read(out, job):
 
 
 @pytest.mark.parametrize(
-    "err",
-    ['Unable to run job: Job was rejected because job requests unknown queue "x".\nExiting.',
-     'Unable to run job: unknown resource "x".\nExiting.',
-     "Unable to run job: job rejected: you tried to submit a job with more than 75000 tasks"],
+    ("status", "err"),
+    [(1, 'Unable to run job: Job was rejected because job requests unknown queue "x".\nExiting.'),
+     (1, 'Unable to run job: unknown resource "x".\nExiting.'),
+     (1, "Unable to run job: job rejected: you tried to submit a job with more than 75000 tasks"),
+     (2, 'qsub: invalid option argument "-foo"'),
+     (7, 'qsub: invalid priority "9999".  Must be an integer from -1023 to 1024')],
 )  # fmt: skip
-def test_a_rejection_is_told_with_its_words(err):
-    with pytest.raises(Rejection, match="Unable to run job"):
-        submitted(Answer(1, "", err))
+def test_a_rejection_is_told_with_its_words(status, err):
+    with pytest.raises(Rejection, match=re.escape(err.split()[-1])):
+        submitted(Answer(status, "", err))
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,9 @@ def test_a_rejection_is_told_with_its_words(err):
                    'job: unable to send message to qmaster using port 1 on host "localhost"'),
      Answer(1, "", "Unable to run job: failed receiving gdi request response for mid=1 (timeout)"),
      Answer(1, "", 'error: SGE_ROOT directory "/nosuch" does not exist'),
-     Answer(0, "", ""), Answer(0, "hello", ""), Answer(139, "", "")],
+     Answer(1, "", "Unable to initialize environment because of error: unable to read qmaster"),
+     Answer(0, "", ""), Answer(0, "hello", ""), Answer(139, "", ""), Answer(-9, "", "x"),
+     Answer(127, "", "qsub: not found"), Answer(1, "4711.1-5:1", "x")],
 )  # fmt: skip
 def test_no_answer_is_no_rejection(answer):
     with pytest.raises(ServiceUnavailable):

@@ -179,20 +179,23 @@ def test_the_job_number_is_read(out, job):
 
 
 @pytest.mark.parametrize(
-    "err",
-    ["sbatch: error: Batch job submission failed: Invalid partition name specified",
-     "sbatch: unrecognized option '--nosuch'"],
+    ("status", "err"),
+    [(1, "sbatch: error: Batch job submission failed: Invalid partition name specified"),
+     (1, "sbatch: error: Invalid generic resource (gres) specification"),
+     (255, "sbatch: error: Invalid --time specification"),
+     (255, "sbatch: unrecognized option '--nosuch'")],
 )  # fmt: skip
-def test_a_rejection_is_told_with_its_words(err):
+def test_a_rejection_is_told_with_its_words(status, err):
     with pytest.raises(Rejection, match="sbatch"):
-        submitted(Answer(1, "", err))
+        submitted(Answer(status, "", err))
 
 
 @pytest.mark.parametrize(
     "err",
     ["sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect "
      "failure)", "sbatch: error: Batch job submission failed: Socket timed out on send/recv",
-     "sbatch: error: Munge encode failed", "", "sbatch: Slurm temporarily unable to accept job"],
+     "sbatch: error: Munge encode failed", "", "sbatch: Slurm temporarily unable to accept job",
+     "sbatch: fatal: Unable to process configuration file"],
 )  # fmt: skip
 def test_no_answer_is_no_rejection(err):
     with pytest.raises(ServiceUnavailable):

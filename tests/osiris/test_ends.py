@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from snfpipe.db import store
+from snfpipe.db.models import Attempt
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs import ledger
@@ -171,6 +173,30 @@ def test_a_job_that_was_there_again_has_its_whole_grace_anew(scripted):
     assert harvester.look() == []
     time.sleep(GRACE_S)
     assert [str(it.state) for it in harvester.look()] == ["lost"]
+
+
+def test_what_has_ended_is_settled_while_nothing_can_be_submitted(scripted, monkeypatch):
+    """The claim of a process that is gone has to be submitted, and the engine does not answer."""
+    ended = submit(scripted)
+    says(scripted, ended, exit_status=3)
+    [orphan] = scripted.claim([unit_plan(B)]).claimed
+    dead = {"claimed_by": {"host": "elsewhere", "process": "1:1"}}
+    gone = sa.update(Attempt).where(Attempt.token == orphan.token).values(
+        engine="scripted", environment=dead, claimed_at=store.utc_now() - timedelta(days=1)
+    )  # fmt: skip
+    scripted.database.transact(lambda session: session.execute(gone))
+
+    def away(_batch: Sequence[Submission]) -> dict[str, str]:
+        raise ServiceUnavailable("nobody takes jobs")
+
+    monkeypatch.setattr(scripted.engine, "submit", away)
+    said: list[Event] = []
+    osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
+    osiris.begin()
+    with pytest.raises(ServiceUnavailable, match="nobody takes jobs"):
+        osiris.once()
+    assert [(it.unit, it.state) for it in said if it.kind == "settled"] == [(A, "failed")]
+    assert scripted.job(B).state == State.CLAIMED
 
 
 def test_accounting_that_comes_within_the_grace_is_waited_for(scripted):
