@@ -12,6 +12,7 @@ from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import find_root
 from snfpipe.errors import UsageError, printable
 from snfpipe.services import NAMES
+from snfpipe.services.folders import check_free, check_ours, is_ours
 
 if TYPE_CHECKING:
     from snfpipe.services import Service
@@ -53,14 +54,12 @@ def up(kinds: tuple[str, ...], folder: Path | None, dry_run: bool) -> None:
       snf engine up grid_engine
     """
     for service in _services(kinds, folder):
-        if service.is_up():
-            click.echo(f"# {service.name} runs in {service.folder}")
-        elif dry_run:
+        if dry_run and not service.is_up():
+            check_free(service.folder)
             click.echo(f"# would start {service.name} in {service.folder}")
             continue
-        else:
-            service.up()
-            click.echo(f"# {service.name} started in {service.folder}")
+        started = not dry_run and service.up()
+        click.echo(f"# {service.name} {'started' if started else 'runs'} in {service.folder}")
         _print_environment(service)
 
 
@@ -75,14 +74,16 @@ def down(kinds: tuple[str, ...], folder: Path | None, dry_run: bool) -> None:
     Example:
       snf engine down grid_engine
     """
-    for service in _services(kinds, folder):
-        if not service.folder.exists():
+    services = [it for it in _services(kinds, folder) if it.folder.exists()]
+    for service in services:
+        if not is_ours(service.folder):
             continue
         if dry_run:
             click.echo(f"would end {service.name} and remove {service.folder}")
         else:
             service.down()
             click.echo(f"{service.name} ended, {service.folder} removed")
+    check_ours(*(it.folder for it in services))
 
 
 @engine.command()
@@ -134,7 +135,7 @@ def _services(kinds: tuple[str, ...], folder: Path | None) -> list[Service]:
             hint="name another folder with --folder",
         )
     wanted = NAMES if not kinds or "all" in kinds else kinds
-    return [make_service(name, place / name) for name in NAMES if name in wanted]
+    return [make_service(name, (place / name).resolve()) for name in NAMES if name in wanted]
 
 
 def _print_environment(service: Service) -> None:

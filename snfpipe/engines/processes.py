@@ -84,6 +84,24 @@ def descendants(process: str) -> list[str]:
     return [f"{pid}:{seen[pid].started}" for pid in mine if f"{pid}:{seen[pid].started}" != process]
 
 
+def halt(process: str) -> list[str]:
+    """Stop a process and all that descends from it, so that none starts another one any more.
+
+    Returns
+    -------
+    list of str
+        Their identities, for whoever ends them; none where the process is gone.
+    """
+    halted: list[str] = []
+    found = [process] if alive(process) else []
+    while found:
+        for one in found:
+            send(one, signal.SIGSTOP)
+        halted += found
+        found = [it for it in descendants(process) if it not in halted]
+    return halted
+
+
 def reap_descendants() -> None:
     """Make this process the parent of every descendant that loses its own.
 

@@ -35,25 +35,36 @@ class Service(Protocol):
         ...
 
     def is_up(self) -> bool:
-        """Tell whether all its daemons run."""
+        """Tell whether it is made and all its daemons run."""
         ...
 
-    def up(self) -> None:
-        """Make it where it is new, and start what does not run.
+    def up(self) -> bool:
+        """Make it where it is new, and start what does not run; one caller at a time.
+
+        Returns
+        -------
+        bool
+            Whether anything was to be started.
 
         Raises
         ------
         NotFound
             A Debian package is missing.
         Refused
-            It needs root, or a folder elsewhere.
+            It needs root, or a folder elsewhere: this one holds something else.
         ServiceUnavailable
             It does not come up; its last words are quoted.
         """
         ...
 
     def down(self) -> None:
-        """End its daemons and whatever they started; remove its folder."""
+        """End its daemons and whatever they started; remove its folder.
+
+        Raises
+        ------
+        Refused
+            The folder was not made here, or something in it cannot be removed.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """Daemons of a private service: started in the foreground, known by process id and start time.
 
-What runs and on which ports stands in ``daemons.json`` of the service's folder, so that any
-process can end it.
+What runs and on which ports stands in ``daemons.json`` of the service's folder before it does
+anything, so that any process can end it.  The file has one writer at a time: whoever is
+:func:`~snfpipe.services.folders.alone` with the folder.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
 from snfpipe.engines import processes
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
+from snfpipe.services import folders
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
 _START_S = 60.0
 _STOP_S = 15.0
 _TAIL = 500
+# A program waits here until it is written down; where nobody is left to let it go, it ends.
+_GATE = ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "gate")
 
 
 class Daemons:
@@ -34,11 +37,15 @@ class Daemons:
     ----------
     folder : Path
         The service's folder.
+    quick : Signals
+        What ends a daemon of which nothing is to be kept.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quick: Signals = SIGKILL) -> None:
         self.folder = folder
+        self._quick = quick
         self._path = folder / "daemons.json"
+        self._made = folder / "made"
         self._children: list[subprocess.Popen[bytes]] = []
 
     def port(self, name: str) -> int:
@@ -50,6 +57,31 @@ class Daemons:
             self._write(content)
         return ports[name]
 
+    @property
+    def made(self) -> bool:
+        """Whether the making of the service came to its end."""
+        return self._made.exists()
+
+    def prepare(self) -> bool:
+        """Tell whether the service is yet to be made; its folder is then empty.
+
+        What somebody who was killed has left half made is ended and removed.
+
+        Raises
+        ------
+        Refused
+            The folder is not ours, or something in it cannot be removed.
+        """
+        folders.claim(self.folder)
+        if not self.made:
+            self.stop(kill=True)
+            folders.clear(self.folder)
+        return not self.made
+
+    def finish(self) -> None:
+        """Note that the service is made."""
+        self._made.touch()
+
     def start(
         self,
         name: str,
@@ -58,25 +90,36 @@ class Daemons:
         user: str | None = None,
     ) -> None:
         """Start a daemon that stays in the foreground, unless it runs; output goes to its log."""
-        if self.alive(name):
-            return
-        with self.log(name).open("ab") as log:
-            child = subprocess.Popen(
-                words,
-                cwd=self.folder,
-                env=os.environ | (environment or {}),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                user=user,
-                group=user,
-                extra_groups=[] if user else None,
-                start_new_session=True,
+        if not self.alive(name):
+            self._spawn(name, words, environment, user)
+
+    def run(
+        self,
+        name: str,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Run a program to its end, known as daemons are; output goes to its log.
+
+        Raises
+        ------
+        ServiceUnavailable
+            It failed, or takes too long; the end of its log is quoted.
+        """
+        child = self._spawn(name, words, environment, user)
+        try:
+            status = child.wait(_START_S)
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            self.stop(name, kill=True)
+        if status != 0:
+            how = "has no end" if status is None else f"ended with {status}"
+            raise ServiceUnavailable(
+                f"{name} in {self.folder} {how}: {shown(self._last_words(name), _TAIL)}",
+                hint=f"read {self.log(name)}, then `snf engine up` again",
             )
-        self._children.append(child)
-        content = self._read()
-        content.setdefault("processes", {})[name] = processes.identity(child.pid)
-        self._write(content)
 
     def alive(self, name: str) -> bool:
         """Tell whether a daemon runs."""
@@ -105,32 +148,69 @@ class Daemons:
     def stop(self, *names: str, kill: bool = False) -> None:
         """End daemons (all of them without a name) and all that descends from them."""
         known = self._processes()
-        chosen = [known[name] for name in names or [*known][::-1] if name in known]
-        trees = {one: processes.descendants(one) for one in chosen}
-        for one in chosen:
-            if not kill:
-                processes.send(one, SIGTERM)
-                self._wait_for_end(one, _STOP_S)
-            processes.send(one, SIGKILL)
-            self._wait_for_end(one, _STOP_S)
-        for orphan in {it for tree in trees.values() for it in tree}:
-            processes.send(orphan, SIGKILL)
+        for name in names or [*known][::-1]:
+            self._end(known.get(name, ""), self._quick if kill else SIGTERM)
         self._children = [child for child in self._children if child.poll() is None]
 
     def remove(self) -> None:
-        """End everything at once, and remove the folder."""
+        """End everything at once, and remove the folder.
+
+        Raises
+        ------
+        Refused
+            The folder is not ours, or something in it cannot be removed.
+        """
+        folders.check_ours(self.folder)
         self.stop(kill=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        folders.remove(self.folder)
 
     def log(self, name: str) -> Path:
         """Return where a daemon's own words go."""
         return self.folder / f"{name}.log"
 
-    def _wait_for_end(self, process: str, patience_s: float) -> None:
-        """Wait for a process to end, for so long."""
-        deadline = time.monotonic() + patience_s
-        while processes.alive(process) and time.monotonic() < deadline:
-            time.sleep(0.02)
+    def _spawn(
+        self,
+        name: str,
+        words: Sequence[str],
+        environment: Mapping[str, str] | None,
+        user: str | None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program once its process is written down."""
+        gate, opener = os.pipe()
+        try:
+            with self.log(name).open("ab") as log:
+                child = subprocess.Popen(
+                    [*_GATE, *words],
+                    cwd=self.folder,
+                    env=os.environ | (environment or {}),
+                    stdin=gate,
+                    stdout=log,
+                    stderr=log,
+                    user=user,
+                    group=user,
+                    extra_groups=[] if user else None,
+                    start_new_session=True,
+                )
+            self._children.append(child)
+            content = self._read()
+            content.setdefault("processes", {})[name] = processes.identity(child.pid)
+            self._write(content)
+            os.write(opener, b"\n")
+        finally:
+            os.close(gate)
+            os.close(opener)
+        return child
+
+    def _end(self, process: str, first: Signals) -> None:
+        """End a process, gently first where the signal is, and all that descends from it."""
+        tree = set(processes.descendants(process)) if processes.alive(process) else set()
+        if first != SIGKILL and processes.send(process, first):
+            _wait_for_end(process)
+        doomed = tree.union(processes.halt(process))
+        for one in doomed:
+            processes.send(one, SIGKILL)
+        for one in doomed:
+            _wait_for_end(one)
 
     def _last_words(self, name: str) -> str:
         try:
@@ -182,6 +262,13 @@ def need_root(service: str) -> None:
             f"a private {service} starts jobs as their users, and needs root for it",
             hint="run it as root (a container will do)",
         )
+
+
+def _wait_for_end(process: str) -> None:
+    """Wait for a process to end, but not for ever."""
+    deadline = time.monotonic() + _STOP_S
+    while processes.alive(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _free_port(taken: set[int]) -> int:

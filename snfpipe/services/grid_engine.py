@@ -13,6 +13,7 @@ from pathlib import Path
 
 from snfpipe.engines.commands import Commands
 from snfpipe.services.daemons import Daemons, need, need_root
+from snfpipe.services.folders import alone
 
 _LIBRARY = Path("/usr/lib/gridengine")
 _SHARED = Path("/usr/share/gridengine")
@@ -121,32 +122,37 @@ class GridEngineCell:
         return self.folder / "root" / _CELL / "common"
 
     def is_up(self) -> bool:
-        """Tell whether both daemons run."""
-        return self.daemons.alive("qmaster") and self.daemons.alive("execd")
+        """Tell whether the cell is made and both daemons run."""
+        return self.daemons.made and all(map(self.daemons.alive, ("qmaster", "execd")))
 
-    def up(self) -> None:
-        """Start the cell, making it first where it is new."""
+    def up(self) -> bool:
+        """Start the cell, making it first where it is new; tell whether it was not up."""
         need_root("Grid Engine")
         for package in ("master", "exec", "client"):
             program = {"master": "sge_qmaster", "exec": "sge_execd", "client": "qsub"}[package]
             need(f"gridengine-{package}", f"{_LIBRARY}/{program}")
-        made = self.folder / "made"
-        if not made.exists():
-            self._make()
-        self.start_master()
-        if not made.exists():
-            self._ask("qconf", "-as", "localhost")
-            self._ask("qconf", "-Ae", self._file("host", _HOST))
-            self._configure_scheduler()
-        self.start_execd()
-        if not made.exists():
-            queue = _QUEUE.format(name="all.q", slots=self._slots)
-            self._ask("qconf", "-Aq", self._file("queue", queue))
-            made.touch()
+        with alone(self.folder):
+            if self.is_up():
+                return False
+            new = self.daemons.prepare()
+            if new:
+                self._make()
+            self.start_master()
+            if new:
+                self._ask("qconf", "-as", "localhost")
+                self._ask("qconf", "-Ae", self._file("host", _HOST))
+                self._configure_scheduler()
+            self.start_execd()
+            if new:
+                queue = _QUEUE.format(name="all.q", slots=self._slots)
+                self._ask("qconf", "-Aq", self._file("queue", queue))
+                self.daemons.finish()
+        return True
 
     def down(self) -> None:
         """End the daemons and their jobs; remove the folder."""
-        self.daemons.remove()
+        with alone(self.folder):
+            self.daemons.remove()
 
     def start_master(self) -> None:
         """Start the qmaster and wait until it answers."""
@@ -179,11 +185,9 @@ class GridEngineCell:
         database = root / _CELL / "spool" / "database"
         for path in (self.common, database, root / _CELL / "spool" / "qmaster",
                      self.folder / "execd"):  # fmt: skip
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True)
         for name in ("bin", "lib", "util", "utilbin"):
-            link = root / name
-            if not link.is_symlink():
-                link.symlink_to(Path("/var/lib/gridengine") / name)
+            (root / name).symlink_to(Path("/var/lib/gridengine") / name)
         spool = f"berkeleydb libspoolb {database}"
         (self.common / "bootstrap").write_text(
             "admin_user none\ndefault_domain none\nignore_fqdn false\n"
@@ -195,13 +199,18 @@ class GridEngineCell:
         (self.common / "act_qmaster").write_text("localhost\n")
         # without it every client is refused: "client IP resolved to host name ..."
         (self.common / "host_aliases").write_text(f"localhost {socket.gethostname()}\n")
-        self._ask(str(_LIBRARY / "spoolinit"), *spool.split(), "init")
-        defaults = str(_LIBRARY / "spooldefaults")
+        self._initialise("spoolinit", *spool.split(), "init")
+        defaults = "spooldefaults"
         resources = _SHARED / "util" / "resources"
-        self._ask(defaults, "configuration", self._file("configuration", self._configuration()))
-        self._ask(defaults, "complexes", str(resources / "centry"))
-        self._ask(defaults, "usersets", str(resources / "usersets"))
-        self._ask(defaults, "managers", pwd.getpwuid(os.geteuid()).pw_name)
+        configuration = self._file("configuration", self._configuration())
+        self._initialise(defaults, "configuration", configuration)
+        self._initialise(defaults, "complexes", str(resources / "centry"))
+        self._initialise(defaults, "usersets", str(resources / "usersets"))
+        self._initialise(defaults, "managers", pwd.getpwuid(os.geteuid()).pw_name)
+
+    def _initialise(self, program: str, *arguments: str) -> None:
+        """Run one of the programs that write the database themselves."""
+        self.daemons.run(program, [str(_LIBRARY / program), *arguments], self.environment)
 
     def _configuration(self) -> str:
         """Return the package's own configuration with what a private cell needs otherwise."""

@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from signal import SIGQUIT
 
 from snfpipe.errors import Refused, ServiceUnavailable, shown
 from snfpipe.services.daemons import Daemons, need
+from snfpipe.services.folders import alone
 
 _PROGRAMS = "/usr/lib/postgresql/*/bin/initdb"
 _SOCKET = 90  # letters of the folder, so that a socket's path in it is not too long (unix(7))
@@ -34,7 +36,7 @@ class PostgreSQL:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.daemons = Daemons(folder)
+        self.daemons = Daemons(folder, quick=SIGQUIT)  # killed, it leaves shared memory behind
         self._user = "postgres" if os.geteuid() == 0 else None  # initdb refuses to run as root
 
     @property
@@ -52,26 +54,31 @@ class PostgreSQL:
         return f"postgresql://snf@/{database}?host={self.folder}&port={self.port}"
 
     def is_up(self) -> bool:
-        """Tell whether the server runs."""
-        return self.daemons.alive("postgresql")
+        """Tell whether the cluster is made and its server runs."""
+        return self.daemons.made and self.daemons.alive("postgresql")
 
-    def up(self) -> None:
-        """Start the server, making the cluster first where it is new."""
-        data = self.folder / "data"
-        if not (self.folder / "made").exists():
-            self._check_folder()
-            shutil.rmtree(data, ignore_errors=True)
-            self._run("initdb", "-D", str(data), "-A", "trust", "-U", "snf", "-E", "UTF8")
-        self.start()
-        if not (self.folder / "made").exists():
-            self.create("snfpipe")
-            (self.folder / "made").touch()
+    def up(self) -> bool:
+        """Start the server, making the cluster first where it is new; tell whether it was down."""
+        initdb = self.bin / "initdb"
+        self._check_length()
+        with alone(self.folder):
+            if self.is_up():
+                return False
+            new = self.daemons.prepare()
+            if new:
+                self._open_folder()
+                words = ("-D", str(self.folder / "data"), "-A", "trust", "-U", "snf", "-E", "UTF8")
+                self.daemons.run("initdb", [str(initdb), *words], user=self._user)
+            self.start()
+            if new:
+                self.create("snfpipe")
+                self.daemons.finish()
+        return True
 
     def down(self) -> None:
         """End the server; remove the folder."""
-        if self.is_up():
-            self.stop()
-        self.daemons.remove()
+        with alone(self.folder):
+            self.daemons.remove()
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -100,14 +107,16 @@ class PostgreSQL:
         words = [str(self.bin / "pg_isready"), "-q", *self._reach]
         return subprocess.run(words, check=False).returncode == 0
 
-    def _check_folder(self) -> None:
-        """Make the folder; refuse one that is no place for a socket, or closed to the server."""
+    def _check_length(self) -> None:
+        """Refuse a folder that is no place for a socket."""
         if len(str(self.folder)) > _SOCKET:
             raise Refused(
                 f"the path {self.folder} is too long for a socket",
                 hint="name a shorter one: snf engine up --folder /tmp/engines postgresql",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _open_folder(self) -> None:
+        """Give the folder to the server's user; refuse one that is closed to that user."""
         if self._user is None:
             return
         shutil.chown(self.folder, self._user, self._user)

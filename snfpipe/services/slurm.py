@@ -12,6 +12,7 @@ from pathlib import Path
 
 from snfpipe.engines.commands import Commands
 from snfpipe.services.daemons import Daemons, need, need_root
+from snfpipe.services.folders import alone
 
 _CLUSTER = "private"
 
@@ -131,11 +132,11 @@ class SlurmCluster:
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def is_up(self) -> bool:
-        """Tell whether all daemons run."""
-        return all(self.daemons.alive(name) for name in self._names)
+        """Tell whether the cluster is made and all daemons run."""
+        return self.daemons.made and all(map(self.daemons.alive, self._names))
 
-    def up(self) -> None:
-        """Start the cluster, making it first where it is new."""
+    def up(self) -> bool:
+        """Start the cluster, making it first where it is new; tell whether it was not up."""
         need_root("Slurm")
         for package, program in {
             "munge": "munged", "slurmctld": "slurmctld", "slurmd": "slurmd",
@@ -143,18 +144,23 @@ class SlurmCluster:
         }.items():  # fmt: skip
             need(package, f"/usr/sbin/{program}")
         need("slurm-client", "/usr/bin/sbatch")
-        if not (self.folder / "made").exists():
-            self._make()
-        self._start_munged()
-        if self._slurmdbd:
-            self.start_slurmdbd()
-        self.start_controller()
-        self.start_node()
-        (self.folder / "made").touch()
+        with alone(self.folder):
+            if self.is_up():
+                return False
+            if self.daemons.prepare():
+                self._make()
+            self._start_munged()
+            if self._slurmdbd:
+                self.start_slurmdbd()
+            self.start_controller()
+            self.start_node()
+            self.daemons.finish()
+        return True
 
     def down(self) -> None:
         """End the daemons and their jobs; remove the folder."""
-        self.daemons.remove()
+        with alone(self.folder):
+            self.daemons.remove()
 
     def command(self, *words: str) -> str:
         """Run one of Slurm's commands on this cluster; return what it prints."""
@@ -219,7 +225,7 @@ class SlurmCluster:
     def _make(self) -> None:
         """Write a new cluster's files."""
         for name in ("state", "spool"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).mkdir()
         self._write_private("munge.key", secrets.token_bytes(128))
         storage = ""
         if self._slurmdbd:
@@ -252,9 +258,10 @@ class SlurmCluster:
             ).encode(),
         )
         self._write_private("database.sql", _DATABASE.format(password=password).encode())
-        self._commands.ask(
-            "mariadb-install-db", "--no-defaults", "--user=root", "--skip-test-db",
-            f"--datadir={self.folder}/mariadb",
+        self.daemons.run(
+            "mariadb-install-db",
+            ["mariadb-install-db", "--no-defaults", "--user=root", "--skip-test-db",
+             f"--datadir={self.folder}/mariadb"],
         )  # fmt: skip
 
     def _write_private(self, name: str, content: bytes) -> None:

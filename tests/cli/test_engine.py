@@ -1,4 +1,7 @@
-"""``snf engine``: private services are started once, side by side, and leave nothing behind."""
+"""``snf engine``: private services are started once, side by side, and leave nothing behind.
+
+What a person has in their place is left alone, whoever is killed or calls at once.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +17,8 @@ import jsonschema
 import pytest
 
 from snfpipe.engines import processes
-from snfpipe.services import daemons
-from tests.cli.conftest import ROOT, Run
+from snfpipe.services import daemons, folders, make_service
+from tests.cli.conftest import BIN, ROOT, Run
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "engine_status.json").read_text())
 
@@ -25,7 +29,9 @@ def folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="snf-engines-"))
     made.chmod(0o755)
     yield made
-    shutil.rmtree(made, ignore_errors=True)
+    for place in filter(folders.is_ours, made.iterdir()):  # of a test that failed
+        make_service(place.name, place).down()
+    shutil.rmtree(made)
 
 
 def variables(text: str) -> dict[str, str]:
@@ -108,3 +114,127 @@ def test_a_folder_with_a_blank_is_refused_before_anything_starts(run: Run, root:
     assert "has a blank in it" in done.stderr
     assert "--folder" in done.stderr
     assert not place.exists()
+
+
+def fill(folder: Path, **files: str) -> Path:
+    """Make a service's folder by hand."""
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_what_a_person_has_in_a_services_place_is_left_alone(run: Run, folder):
+    data = fill(folder / "postgresql" / "data", mine="precious")
+    thesis = fill(folder / "grid_engine", thesis="precious")
+    for kind in ("postgresql", "grid_engine"):
+        for words in (("up",), ("up", "-n"), ("down",), ("down", "-n")):
+            done = run("snf", "engine", *words, kind, "--folder", str(folder), code=3)
+            assert f"{folder / kind} was not made by snf engine" in done.stderr
+            assert "next: " in done.stderr
+    assert [(data / "mine").read_text(), (thesis / "thesis").read_text()] == ["precious"] * 2
+    assert sorted(it.name for it in folder.rglob("*")) == [
+        "data", "grid_engine", "mine", "postgresql", "thesis",
+    ]  # fmt: skip
+
+
+def test_down_ends_what_is_ours_and_then_names_what_is_not(run: Run, folder):
+    fill(folder / "grid_engine", **{"daemons.json": "{}", "made": ""})  # as it was without a mark
+    fill(folder / "slurm", thesis="precious")
+    done = run("snf", "engine", "down", "--folder", str(folder), code=3)
+    assert "grid_engine ended" in done.stdout
+    assert f"{folder / 'slurm'} was not made by snf engine" in done.stderr
+    assert [it.name for it in folder.iterdir()] == ["slurm"]
+    assert (folder / "slurm" / "thesis").read_text() == "precious"
+
+
+def test_what_cannot_be_removed_is_said_and_removed_the_next_time(run: Run, folder, monkeypatch):
+    made = fill(folder / "grid_engine", **{"daemons.json": "{}", "made": ""})
+    fill(made / "root", file="")
+
+    def refuse(path: Path, **_options: object) -> None:
+        raise OSError(39, "Directory not empty", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "_REMOVE_S", 0)
+        patch.setattr(shutil, "rmtree", refuse)
+        done = run("snf", "engine", "down", "--folder", str(folder), code=3)
+        assert f"cannot remove {made / 'root'}: Directory not empty" in done.stderr
+    run("snf", "engine", "down", "--folder", str(folder))
+    assert list(folder.iterdir()) == []
+
+
+def engine(verb: str, kind: str, folder: Path) -> subprocess.Popen[str]:
+    """Start ``snf engine`` in a process of its own."""
+    words = [BIN / "snf", "engine", verb, kind, "--folder", str(folder)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path) -> None:
+    """Wait until something is there."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"no {path}"
+        time.sleep(0.002)
+
+
+def at_work_in(folder: Path) -> list[str]:
+    """Return the command lines that name a folder."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return [it for it in lines if str(folder) in it]
+
+
+@pytest.mark.services
+def test_the_second_of_two_at_once_waits_and_says_that_it_runs(run: Run, folder):
+    both = [engine("up", "postgresql", folder) for _ in range(2)]
+    said = [it.communicate() for it in both]
+    assert [it.returncode for it in both] == [0, 0], said
+    place = folder / "postgresql"
+    assert sorted(out.splitlines()[0] for out, _ in said) == [
+        f"# postgresql runs in {place}", f"# postgresql started in {place}",
+    ]  # fmt: skip
+    run("snf", "engine", "down", "--folder", str(folder))
+    assert at_work_in(folder) == list(folder.iterdir()) == []
+
+
+@pytest.mark.services
+def test_down_waits_for_one_who_starts(run: Run, folder):
+    starting = engine("up", "postgresql", folder)
+    wait_for(folder / "postgresql" / "data")
+    run("snf", "engine", "down", "--folder", str(folder))
+    out, err = starting.communicate()
+    assert starting.returncode == 0, err
+    assert "# postgresql started" in out
+    assert at_work_in(folder) == list(folder.iterdir()) == []
+
+
+@pytest.mark.services
+def test_a_cell_that_was_killed_half_made_is_made_anew(run: Run, folder):
+    killed = engine("up", "grid_engine", folder)
+    wait_for(folder / "grid_engine" / "qmaster.log")
+    killed.kill()
+    killed.communicate()
+    assert not (folder / "grid_engine" / "made").exists()
+    left = running(folder / "grid_engine").values()
+    done = run("snf", "engine", "up", "grid_engine", "--folder", str(folder))
+    assert "# grid_engine started" in done.stdout
+    assert not any(map(processes.alive, left))
+    assert set(running(folder / "grid_engine")) == {"qmaster", "execd"}
+    run("snf", "engine", "down", "--folder", str(folder))
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.services
+def test_what_a_killed_one_had_started_ends_and_does_not_bring_the_folder_back(run: Run, folder):
+    killed = engine("up", "slurm", folder)
+    wait_for(folder / "slurm" / "mariadb")
+    killed.kill()
+    killed.communicate()
+    assert at_work_in(folder) != []
+    run("snf", "engine", "down", "--folder", str(folder))
+    assert at_work_in(folder) == list(folder.iterdir()) == []
