@@ -133,6 +133,11 @@ def run_order(
     ordered = understand(project, order)
     database = open_database(project.site.database_url, project.root)
     try:
+        if not dry_run:
+            with database.read() as session:
+                launch.check(session, ordered, registered=not nodb)
+            folder = Path.cwd() if nodb else project.site.jobs / ordered.step.folder
+            launch.note_command(folder, [Path(sys.argv[0]).name, *sys.argv[1:]], project)
         if nodb:
             found = try_out(
                 ordered, database, Path.cwd(), submit=submit, keep=keep, dry_run=dry_run,
@@ -145,8 +150,6 @@ def run_order(
             )  # fmt: skip
     finally:
         database.close()
-    if not dry_run:
-        launch.note_command(Path(found.folder), [Path(sys.argv[0]).name, *sys.argv[1:]], project)
     return found
 
 

@@ -294,7 +294,6 @@ class BatchEngine:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
         moment, queue = time.monotonic(), self._scheduler.queue()
         look = Look(moment, {}, [], [], [])
-        self.notices = queue.notices
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
             token = token_of(entry.name)
@@ -312,8 +311,17 @@ class BatchEngine:
             else:
                 look.held.append(task)
             look.states[task] = state
+        self.notices = (*queue.notices, *self._told_of(look))
         self._seen = look
         return look
+
+    def _told_of(self, look: Look) -> Iterator[str]:
+        """Yield what people are to know of jobs that the scheduler alone would never start."""
+        if look.waiting:
+            yield (
+                f"{len(look.waiting)} waiting for one of {self._slots} slots: doit or osiris, "
+                "while it runs, lets them start"
+            )
 
     def _find_ended(self, tokens: Sequence[str]) -> dict[str, str]:
         """Return the ids of submissions of late that accounting knows."""

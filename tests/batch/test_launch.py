@@ -81,6 +81,8 @@ def test_killed_anywhere_the_same_again_starts_each_unit_once(project, point):
     done = project.run("batch_jobs", *QUALITY, "-s", LIST, exit_code=None, SNF_KILL_AT=point)
     assert done.returncode == -9
     call(project, *QUALITY, "-s", LIST)
+    commands = (project.root / "work/jobs/SNF-02-03/PFQ/CMD").read_text()
+    assert commands.count(" -s ") == 2, "the killed one is kept, too"
     assert set(settle(ordered(project, mode="z", prefix="SAMPLE")).values()) == {"done"}
     assert [(state, attempts) for _name, state, attempts in jobs(project)] == [("done", 1)] * 2
     assert sorted(starts(project).values()) == [1, 1]

@@ -206,6 +206,16 @@ def test_qstat2_tells_why_nothing_starts(project, grid_engine):
     assert call(project, command=qstat2).out.endswith("---\n0 running\n0 queued\n")
 
 
+@pytest.mark.services
+def test_qstat2_tells_who_lets_jobs_beyond_the_slots_start(project, grid_engine):
+    to_farm(project, grid_engine, poll_s=0.5, slots=1)
+    call(project, "-p", "SAMPLE", "-m", "z", "-s", LIST)
+    [notice] = json.loads(call(project, "--json", command=qstat2).out)["notices"]
+    assert notice.startswith("1 waiting for one of 1 slots: doit or osiris")
+    project.doit("file_quality")
+    assert call(project, command=qstat2).out.endswith("---\n0 running\n0 queued\n")
+
+
 def modify(cell: GridEngineCell, option: str) -> None:
     """Disable or enable the queues of a cell."""
     words = ["qmod", option, "all.q"]
