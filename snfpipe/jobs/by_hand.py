@@ -61,7 +61,7 @@ def settle_by_hand(
         The engine or the database does not answer.
     """
     folder = _attempt_of(out, err)
-    job = _find(project, database, folder.path.name.partition("-")[2])
+    job = _find(project, database, folder.token)
     known = engine.find([job.token]).get(job.token, job.engine_id) or ""
     if known in engine.snapshot():
         raise Refused(

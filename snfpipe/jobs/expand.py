@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from snfpipe.config import Project, Step
+from snfpipe.errors import Refused
 from snfpipe.jobs.script import environment
 from snfpipe.jobs.spec import JobSpec, Product
 from snfpipe.names import ProductName
-from snfpipe.plans.base import OwedProduct, UnitPlan, selection
+from snfpipe.plans.base import INDEX_DIGITS, OwedProduct, UnitPlan, selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +142,48 @@ def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Pr
 
 
 def unregistered(
-    project: Project, step: Step, plan: UnitPlan, place: Path, *, keep: bool = False
+    project: Project,
+    step: Step,
+    plan: UnitPlan,
+    place: Path,
+    taken: Set[str],
+    *,
+    keep: bool = False,
 ) -> JobSpec:
-    """Return the spec of a job that the database never hears of: its products stay in `place`."""
+    """Return the spec of a job that the database never hears of: its products stay in `place`.
+
+    Parameters
+    ----------
+    project, step, plan : Project, Step, UnitPlan
+        What is produced, and the unit as its plan selected it.
+    place : Path
+        The folder of the trial.
+    taken : set of str
+        Stems of names that others have, or will have, in `place`; all products of the unit get
+        the lowest index that gives none of them.
+    keep : bool
+        The job leaves its products in the work folder, too.
+
+    Raises
+    ------
+    Refused
+        Every index is taken.
+    """
     token = secrets.token_hex(8)
-    attempts = place / f"{step.job_name(plan.unit)}.attempts"
+    job = step.job_name(plan.unit)
+    attempts = place / f"{job}.attempts"
     number = 1 + max((int(it.name[:3]) for it in attempts.glob("[0-9][0-9][0-9]-*")), default=0)
     folder = attempts / f"{number:03}-{token}"
+    for index in range(10**INDEX_DIGITS):
+        names = [product_name(project, owed, index) for owed in plan.owed]
+        if taken.isdisjoint(name.stem for name in names):
+            break
+    else:
+        raise Refused(
+            f"{job} has no name left for its products in {place}: every index is taken",
+            hint="move products away, or call it in another folder",
+        )
     return job_spec(
-        project, step, plan, Attempt(number, token, folder),
-        [product_name(project, owed, 0) for owed in plan.owed],
-        variables_of(project, step), keep=keep, stays_in=str(place),
+        project, step, plan, Attempt(number, token, folder), names, variables_of(project, step),
+        keep=keep, stays_in=str(place),
     )  # fmt: skip

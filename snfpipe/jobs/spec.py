@@ -142,6 +142,11 @@ class AttemptFolder:
         return cls(path, path.parent.name.removesuffix(".attempts"))
 
     @property
+    def token(self) -> str:
+        """The attempt's token."""
+        return self.path.name.partition("-")[2]
+
+    @property
     def spec(self) -> Path:
         """The JobSpec."""
         return self.path / f"{self.job}.json"

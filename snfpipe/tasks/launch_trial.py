@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import expand
 from snfpipe.jobs.script import write_attempts
+from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.jobs.submit import submission
 from snfpipe.tasks.launch import (
     NOTHING_SENT,
@@ -45,6 +46,8 @@ def try_out(
     ------
     OSError
         `place` is out of reach.
+    Refused
+        Every index of a unit's products is taken in `place`.
     """
     project, step = ordered.project, ordered.step
     with database.read() as session:
@@ -53,9 +56,11 @@ def try_out(
         return result(ordered, units, NOTHING_SENT, dry_run=True, place=place)
     engine = make_engine(project.site)
     with _alone_in(place):
-        units = _without_those_on_their_way(engine, place, units)
+        there = _on_their_way(engine, place)
+        taken = _taken(place, there)  # looked at later: who ended meanwhile has left its products
+        units = _left_alone(units, there)
         run = [plans[it.unit] for it in units if it.deed != "nothing"]
-        specs = [expand.unregistered(project, step, plan, place, keep=keep) for plan in run]
+        specs = [expand.unregistered(project, step, plan, place, taken, keep=keep) for plan in run]
         failures = write_attempts(specs)
         waiting = {it.token: submission(it) for it in specs if it.token not in failures}
         sent = _send_all(engine, waiting, progress) if submit else NOTHING_SENT
@@ -75,24 +80,35 @@ def _alone_in(place: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _without_those_on_their_way(
-    engine: Engine, place: Path, units: Sequence[LaunchedUnit]
+def _on_their_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
+    """Return the attempts from this folder that the engine still has, of any trial; their state."""
+    found = map(AttemptFolder.find, place.glob("*.attempts/[0-9][0-9][0-9]-*"))
+    made = {it.token: it for it in found}
+    known = engine.find(made) if made else {}
+    there = engine.snapshot() if known else {}
+    return {made[token]: str(there[ident]) for token, ident in known.items() if ident in there}
+
+
+def _left_alone(
+    units: Sequence[LaunchedUnit], there: Mapping[AttemptFolder, str]
 ) -> list[LaunchedUnit]:
-    """Leave alone those units of which the engine has an earlier attempt from this folder."""
-    job_of = {
-        folder.name.partition("-")[2]: it.job
-        for it in units
-        for folder in place.glob(f"{it.job}.attempts/[0-9][0-9][0-9]-*")
-    }
-    there = engine.snapshot() if job_of else {}
-    known = engine.find(job_of) if there else {}
-    busy = {job_of[token]: str(there[ident]) for token, ident in known.items() if ident in there}
+    """Do nothing about those units of which the engine has an earlier attempt."""
+    busy = {attempt.job: state for attempt, state in there.items()}
     return [
         replace(it, deed="nothing", state=busy[it.job], reason="it is on its way")
         if it.job in busy
         else it
         for it in units
     ]
+
+
+def _taken(place: Path, there: Iterable[AttemptFolder]) -> set[str]:
+    """Return the stems of names that are in this folder, or that attempts will leave in it."""
+    stems = {name.partition(".")[0] for name in os.listdir(place)}
+    for attempt in there:
+        with suppress(OSError, ValueError):  # a job that cannot read its spec leaves nothing
+            stems.update(it.name.partition(".")[0] for it in attempt.load().products)
+    return stems
 
 
 def _send_all(engine: Engine, waiting: Mapping[str, Submission], progress: Progress | None) -> Sent:

@@ -99,11 +99,12 @@ def test_without_database_nothing_is_registered_and_products_stay(produced):
         produced.wait_for_jobs()
     assert counts(produced) == before
     names = sorted(path.name for path in place.glob("*.fits"))
-    assert names == [f"06_334_001_003_{channel}_038_{xfclass}_02-03_000.fits"
-                     for channel in (2, 4) for xfclass in (100, 110)]  # fmt: skip
+    assert names == [f"06_334_001_003_{channel}_038_{xfclass}_02-03_{index}.fits"
+                     for channel in (2, 4) for xfclass in (100, 110)
+                     for index in ("000", "001")]  # fmt: skip
     first, second = sorted(place.glob("*.attempts/*/work"))
     assert not list(first.glob("*.fits"))
-    assert len(list(second.glob("*.fits"))) == len(names)
+    assert len(list(second.glob("*.fits"))) == len(names) / 2
     assert not list((produced.root / "work" / "archive").glob(".incoming/*"))
     assert (place / "CMD").read_text().count("batch_jobs -L -s") == 2
 

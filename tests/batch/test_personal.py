@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from snfpipe.config import load_project
@@ -129,3 +131,72 @@ def test_a_released_version_takes_its_number_back_from_nobody(project):
     done = call(project, "-p", "P", "-m", "z", "--outver", "13", LIST)
     assert done.code == 2
     assert "number of released version SNF-00-13" in done.err
+
+
+@pytest.fixture
+def place(produced: Project) -> Project:
+    """A folder to try things out in."""
+    folder = produced.root / "try"
+    folder.mkdir()
+    return Project(folder)
+
+
+def trial(prefix: str, upto: int, *nights: str) -> tuple[str, ...]:
+    """Return the words of a trial; `upto` makes other products of the same names."""
+    words = f"-j SNF-0203-SAMPLEc --truncateR 5100,{upto}"
+    return ("-L", "-s", "-p", prefix, "-m", "e", "-a", words, *(nights or NIGHTS))
+
+
+def left(place: Project, index: str = "???") -> dict[str, bytes]:
+    """Return the products of an index in the folder of trials, or of all, and what they hold."""
+    found = {path.name: path.read_bytes() for path in place.root.glob(f"*_02-03_{index}.*")}
+    assert index == "???" or found, f"nothing of index {index}"
+    return found
+
+
+def test_a_trial_leaves_the_products_of_another_in_the_same_folder_alone(produced, place):
+    assert call(place, *trial("A", 9000)).code == 0
+    produced.wait_for_jobs()
+    first = left(place)
+    assert first == left(place, "000")
+    assert call(place, *trial("C", 8000)).code == 0
+    produced.wait_for_jobs()
+    second = left(place, "001")
+    assert left(place) == first | second
+    assert {name.replace("_001.", "_000.") for name in second} == first.keys()
+    assert all(second[name.replace("_000.", "_001.")] != content
+               for name, content in first.items() if "_2_" in name)  # fmt: skip
+
+    # the lowest index that is free: one file in the way of a night is enough, and only of that
+    for path in place.root.glob("*_02-03_000.*"):
+        if path.name != min(first):
+            path.unlink()
+    assert call(place, *trial("A", 7000)).code == 0
+    produced.wait_for_jobs()
+    assert {name[:6] for name in left(place, "002")} == {NIGHTS[0]}
+    assert left(place, "000").keys() == {
+        name for name in first if not name.startswith(NIGHTS[0]) or name == min(first)
+    }
+    assert left(place, "000")[min(first)] == first[min(first)]
+
+
+def test_trials_that_are_on_their_way_together_leave_products_of_different_names(produced, place):
+    produced.write_behaviour(sleep_s=20)  # longer than it takes to submit the other
+    both = [place.start("batch_jobs", *trial(prefix, upto, NIGHTS[0]), log=f"{prefix}.log")
+            for prefix, upto in (("LOC", 9000), ("OTHER", 8000))]  # fmt: skip
+    logs = [place.root / "LOC.log", place.root / "OTHER.log"]
+    assert [it.wait(60) for it in both] == [0, 0], [path.read_text() for path in logs]
+    assert all("1 handed to the engine" in path.read_text() for path in logs)
+    produced.wait_for_jobs()
+    assert left(place) == left(place, "000") | left(place, "001")
+    assert len(left(place, "000")) == len(left(place, "001"))
+
+
+def test_a_trial_in_a_folder_where_every_index_is_taken_is_refused(produced, place):
+    for index in range(1000):
+        Path(place.root, f"06_334_001_003_2_038_100_02-03_{index:03}.fits").touch()
+    done = call(place, *trial("A", 9000))
+    assert done.code == 3
+    assert "SNF-0203-Ae-06334 has no name left for its products in" in done.err
+    assert "next:" in done.err
+    assert not list(place.root.glob("*.attempts"))
