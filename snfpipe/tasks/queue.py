@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from snfpipe.config import Site
 from snfpipe.db import store
@@ -93,7 +93,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     )
     with database.read() as session:
         jobs = [_job(look, *row) for row in session.execute(query)]
-        jobs += _unregistered(session, engine, look, {job.name for job in jobs})
+        jobs += _unregistered(session, engine, look)
     if patterns:
         jobs = [it for it in jobs if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
     order = {str(state): place for place, state in enumerate(_ORDER)}
@@ -101,21 +101,30 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
-def _unregistered(
-    session: Session, engine: Engine, look: Look, listed: Collection[str]
-) -> list[QueuedJob]:
-    """Return the jobs in a look that the database never heard of; ids that it knows are over."""
-    strange = set(look.states)
-    for part in store.chunks(look.states):
-        known = sa.select(Attempt.engine_id).where(Attempt.engine_id.in_(part))
-        strange.difference_update(ident for ident in session.scalars(known) if ident)
+def _unregistered(session: Session, engine: Engine, look: Look) -> list[QueuedJob]:
+    """Return the jobs in a look that the database never heard of; what it knows is over, or listed.
+
+    An attempt that was submitted just now is known by its token before it is by its engine id.
+    """
+    strange = set(look.states) - _known(session, Attempt.engine_id, look.states)
     found = {it: AttemptFolder.find(path) for it, path in sorted(engine.folders(strange).items())}
-    strangers = {it: attempt for it, attempt in found.items() if attempt.job not in listed}
+    known = _known(session, Attempt.token, {attempt.token for attempt in found.values()})
+    strangers = {it: attempt for it, attempt in found.items() if attempt.token not in known}
     usage = usage_of(strangers)
     return [
         _queued(attempt.job, str(look.states[it]), it, "", usage.get(it), registered=False)
         for it, attempt in strangers.items()
     ]
+
+
+def _known(
+    session: Session, column: InstrumentedAttribute[Any], values: Collection[str]
+) -> set[str]:
+    """Return those values that an attempt has in a column."""
+    known: set[str] = set()
+    for part in store.chunks(values):
+        known.update(session.scalars(sa.select(column).where(column.in_(part))))
+    return known
 
 
 _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUED, State.CLAIMED)

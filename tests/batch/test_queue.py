@@ -185,6 +185,24 @@ def test_qstat2_shows_jobs_that_are_not_registered(project):
     project.wait_for_jobs()
 
 
+def test_qstat2_shows_a_job_that_is_not_registered_beside_one_of_its_name(project):
+    """Neither hides the other, whether or not the engine's id has reached the database."""
+    project.write_behaviour(sleep_s=30)
+    call(project, "-p", "TRY", "-m", "z", "-s", "06_334")
+    call(project, "-p", "TRY", "-m", "z", "-s", "-L", "06_334")
+    until(lambda: len(in_hand(project)) == 2)
+    assert in_hand(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
+    project.query("UPDATE attempt SET engine_id = NULL")
+    assert in_hand(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
+    project.wait_for_jobs()
+
+
+def in_hand(project: Project) -> list[tuple[str, bool]]:
+    """Return name, and whether it is registered, of the jobs that qstat2 shows."""
+    told = json.loads(call(project, "--json", command=qstat2).out)
+    return sorted((job["name"], job["registered"]) for job in told["jobs"])
+
+
 @pytest.mark.services
 def test_qstat2_tells_why_nothing_starts(project, grid_engine):
     to_farm(project, grid_engine, poll_s=0.5)
