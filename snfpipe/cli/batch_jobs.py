@@ -180,11 +180,16 @@ def print_deeds(found: Launch) -> None:
     click.echo(f"{found.production}: {found.plan} of {found.version}, in {found.folder}")
     for note in found.notes:
         click.echo(f"note: {note}")
-    for (deed, state, reason), count in sorted(found.deeds.items()):
+    print_counts(found.deeds, found.submitted)
+
+
+def print_counts(deeds: Counter[tuple[str, str, str]], submitted: int) -> None:
+    """Print how many units had what done about them, by state and reason."""
+    for (deed, state, reason), count in sorted(deeds.items()):
         left = f" ({state})" if deed == "nothing" else ""
         click.echo(f"{count:6} {_DONE[deed]}{left}{': ' if reason else ''}{reason}")
-    if found.submitted:
-        click.echo(f"{found.submitted:6} handed to the engine")
+    if submitted:
+        click.echo(f"{submitted:6} handed to the engine")
 
 
 def tell_refused(found: Launch) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.batch_jobs import batch_jobs, check_retry
+from snfpipe.cli.batch_jobs import batch_jobs, check_retry, print_counts
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import load_project
@@ -112,7 +112,7 @@ def _print_parts(ordered: Ordered, parts: list[Part], as_json: bool) -> None:
 
 def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
     """Print what became of the parts; return the worst exit code of theirs."""
-    deeds: Counter[str] = Counter()
+    deeds: Counter[tuple[str, str, str]] = Counter()
     for it in done:
         deeds.update(it.deeds)
     failed = [it for it in done if it.error]
@@ -122,15 +122,18 @@ def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
             {
                 "production": ordered.step.production,
                 "parts": len(done),
-                "deeds": dict(deeds),
+                "deeds": [
+                    {"deed": deed, "state": state, "reason": reason, "units": count}
+                    for (deed, state, reason), count in sorted(deeds.items())
+                ],
                 "submitted": submitted,
                 "errors": {str(it.part.path): it.error for it in failed},
             }
         )
     else:
-        told = ", ".join(f"{count} {deed}" for deed, count in sorted(deeds.items()))
-        click.echo(f"{ordered.step.production}: {len(done)} parts: {told or 'nothing done'}")
-        click.echo(f"{submitted:6} handed to the engine")
+        nothing = "" if deeds else ", nothing done"
+        click.echo(f"{ordered.step.production}: {len(done)} parts{nothing}")
+        print_counts(deeds, submitted)
     for it in failed:
         click.echo(f"{it.part.path}: {it.error}", err=True)
     if failed:
