@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -13,8 +15,10 @@ from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config import load_project
+from snfpipe.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
+    from snfpipe.db.session import Database
     from snfpipe.tasks.queue import Queue
 
 _CLEAR = "\x1b[H\x1b[J"
@@ -32,7 +36,8 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
     """List the jobs in hand of all productions: state, time, CPU time used and allowed.
 
     All who watch share one look at the scheduler a cycle, which the database keeps. PATTERN is a
-    shell pattern of job names (quoted).
+    shell pattern of job names (quoted). With --watch, a scheduler or a database that is away
+    is told once, and waited for.
 
     \b
     Example:
@@ -44,31 +49,58 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
     from snfpipe.tasks.queue import queue
 
     site = (project := load_project()).site
-    database = open_database(site.database_url, project.root)
     engine = make_engine(site)
-    try:
-        _show(lambda: queue(site, database, engine, patterns), as_json, watch, every or site.poll_s)
-    finally:
-        database.close()
+    with ExitStack() as stack:
+
+        @cache  # opened once, as soon as it answers
+        def database() -> Database:
+            opened = closing(open_database(site.database_url, project.root))
+            return stack.enter_context(opened)
+
+        def look() -> Queue:
+            return queue(site, database(), engine, patterns)
+
+        _show(look, as_json, watch, every or site.poll_s)
 
 
 def _show(look: Callable[[], Queue], as_json: bool, watch: bool, pause_s: float) -> None:
-    """Print the queue, with `watch` again and again."""
+    """Print the queue, with `watch` again and again; a trouble once, until it is over."""
+    trouble = ""
     while True:
-        found = look()
-        if as_json:
-            print_json(found.to_json())
+        try:
+            found = look()
+        except ServiceUnavailable as error:
+            if not watch:
+                raise
+            trouble = _complain(error, trouble)
         else:
-            if watch and sys.stdout.isatty():
-                click.echo(_CLEAR, nl=False)
-            _print(found)
-        sys.stdout.flush()
+            trouble = ""
+            _print(found, as_json, clear=watch and sys.stdout.isatty())
         if not watch:
             return
         time.sleep(pause_s)
 
 
-def _print(found: Queue) -> None:
+def _complain(error: ServiceUnavailable, last: str) -> str:
+    """Say in a line who is away, unless that was the last thing said; return the line."""
+    line = " ".join(f"qstat2: {error}".replace("\n  next:", "; next:").split())
+    if line != last:
+        click.echo(line, err=True)
+    return line
+
+
+def _print(found: Queue, as_json: bool, *, clear: bool) -> None:
+    """Print the queue, at once, where somebody may be waiting for it."""
+    if as_json:
+        print_json(found.to_json())
+    else:
+        if clear:
+            click.echo(_CLEAR, nl=False)
+        _print_jobs(found)
+    sys.stdout.flush()
+
+
+def _print_jobs(found: Queue) -> None:
     """Print a line a job, then how many there are of each state."""
     print_table(
         ("Jobname", "State", "Time", "CPU (used/limit)"),

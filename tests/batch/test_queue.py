@@ -13,7 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -201,6 +203,95 @@ def in_hand(project: Project) -> list[tuple[str, bool]]:
     """Return name, and whether it is registered, of the jobs that qstat2 shows."""
     told = json.loads(call(project, "--json", command=qstat2).out)
     return sorted((job["name"], job["registered"]) for job in told["jobs"])
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """A ``qstat2 --watch`` that runs, and what it prints."""
+
+    process: subprocess.Popen[str]
+    out: Path
+    err: Path
+
+    @classmethod
+    @contextmanager
+    def of(cls, project: Project) -> Iterator[Watcher]:
+        """Start one; interrupt it at the end, and hold how it ends."""
+        out, err = project.root / "watch.out", project.root / "watch.err"
+        err.touch()
+        words = "exec qstat2 --watch --every 0.2 2> watch.err"
+        process = project.start("sh", "-c", words, log=out.name)
+        try:
+            yield cls(process, out, err)
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(60)
+        assert (code, "Traceback" in err.read_text()) == (130, False)
+
+    def sees_the_queue(self) -> None:
+        """Wait until the queue is shown anew."""
+        size = self.out.stat().st_size
+        until(lambda: self.out.stat().st_size > size or self.process.poll() is not None)
+        assert self.process.poll() is None, self.err.read_text()
+
+    def complains(self, times: int) -> str:
+        """Wait until there are so many lines of trouble; return the last."""
+        until(lambda: self.err.read_text().count("\n") >= times)
+        return self.err.read_text().splitlines()[-1]
+
+
+FAKE_SLURM = """\
+engine = "slurm"
+slots = 4
+poll_s = 0.1
+grace_s = 20
+database = "sqlite:///work/snfpipe.db"
+raw = "work/raw"
+archive = "work/archive"
+jobs = "work/jobs"
+
+[settings.environment]
+PATH = "{folder}:/usr/bin:/bin"
+"""
+
+
+def test_who_watches_outlives_a_scheduler_that_is_away(tmp_path):
+    project = Project.make(tmp_path / "project", [])
+    folder = project.root / "fake"
+    folder.mkdir()
+    away = project.root / "away"
+    (folder / "squeue").write_text(f"#!/bin/sh\n[ ! -e {away} ] || {{ echo no such; exit 1; }}\n")
+    (folder / "squeue").chmod(0o755)
+    text = FAKE_SLURM.format(folder=folder)
+    (project.root / "configs" / "sites" / "farm.toml").write_text(text)
+    switch = project.root / "configs" / "production.toml"
+    switch.write_text(switch.read_text().replace('site = "local"', 'site = "farm"'))
+    project.run("snf", "db", "init")
+    away.touch()
+    assert call(project, command=qstat2).code == 4
+    with Watcher.of(project) as watcher:
+        assert watcher.complains(1).startswith("qstat2: squeue")
+        for outage in (1, 2):
+            time.sleep(2)  # some cycles
+            assert watcher.err.read_text().count("\n") == outage, watcher.err.read_text()
+            away.unlink()
+            watcher.sees_the_queue()
+            away.touch()
+            watcher.complains(outage + 1)
+    assert call(project, command=qstat2).code == 4
+
+
+@pytest.mark.services
+def test_who_watches_outlives_a_database_that_is_away(tmp_path, postgresql):
+    project = Project.make(tmp_path / "project", [], postgresql.new_database())
+    project.run("snf", "db", "upgrade")
+    with Watcher.of(project) as watcher:
+        watcher.sees_the_queue()
+        with postgresql.away():
+            assert "cannot be reached" in watcher.complains(1)
+            time.sleep(2)  # some cycles
+            assert watcher.process.poll() is None
+        watcher.sees_the_queue()
 
 
 @pytest.mark.services
