@@ -94,6 +94,7 @@ class PostgreSQL:
     def stop(self, mode: str = "immediate") -> None:
         """Stop the server, leaving its data; `mode` as pg_ctl has it."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+        self.daemons.stop("postgresql")  # pg_ctl returns a moment before the process is gone
 
     def create(self, database: str) -> None:
         """Create an empty database."""

@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from snfpipe.engines.commands import Commands
+from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.daemons import Daemons, need, need_root
 from snfpipe.services.folders import alone
 
 _CLUSTER = "private"
+_JOBS_S = 20.0
 
 _SLURM = """\
 ClusterName={cluster}
@@ -160,7 +164,19 @@ class SlurmCluster:
     def down(self) -> None:
         """End the daemons and their jobs; remove the folder."""
         with alone(self.folder):
+            if self.is_up():
+                self._end_jobs()
             self.daemons.remove()
+
+    def _end_jobs(self) -> None:
+        """End what runs; processes of a job do not descend from the daemons."""
+        deadline = time.monotonic() + _JOBS_S
+        with suppress(ServiceUnavailable):
+            self._commands.call("scancel", "--full", "--signal=KILL", "--state=RUNNING")
+            while time.monotonic() < deadline:
+                if not self._commands.ask("squeue", "-h", "-t", "RUNNING,COMPLETING"):
+                    return
+                time.sleep(0.1)
 
     def command(self, *words: str) -> str:
         """Run one of Slurm's commands on this cluster; return what it prints."""

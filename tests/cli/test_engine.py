@@ -238,3 +238,18 @@ def test_what_a_killed_one_had_started_ends_and_does_not_bring_the_folder_back(r
     assert at_work_in(folder) != []
     run("snf", "engine", "down", "--folder", str(folder))
     assert at_work_in(folder) == list(folder.iterdir()) == []
+
+
+@pytest.mark.services
+def test_jobs_that_run_end_with_their_slurm(run: Run, folder, tmp_path):
+    words = ("--folder", str(folder))
+    run("snf", "engine", "up", "slurm", *words)
+    cluster = make_service("slurm", folder / "slurm")
+    pid = tmp_path / "pid"
+    cluster.command("sbatch", f"--chdir={tmp_path}", f"--wrap=echo $$ > {pid}; sleep 300 & wait")
+    while not pid.exists() or not pid.read_text():
+        time.sleep(0.05)
+    job = processes.identity(int(pid.read_text()))
+    tree = [job, *processes.descendants(job)]
+    run("snf", "engine", "down", *words)
+    assert [it for it in tree if processes.alive(it)] == []
