@@ -61,9 +61,16 @@ def to_farm(
         path.write_text(_COUNTED.format(program=program, log=calls.log, real=real))
         path.chmod(0o755)
     variables = {**service.environment, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin"}
+    use_site(project, service.name, variables, poll_s, slots)
+    return calls
+
+
+def use_site(
+    project: Project, engine: str, variables: dict[str, str], poll_s: float, slots: int
+) -> None:
+    """Switch a project to a site whose scheduler's commands see some variables."""
     table = "\n".join(f"{name} = {json.dumps(value)}" for name, value in variables.items())
-    site = _SITE.format(engine=service.name, slots=slots, poll_s=poll_s, environment=table)
+    site = _SITE.format(engine=engine, slots=slots, poll_s=poll_s, environment=table)
     (project.root / "configs" / "sites" / "farm.toml").write_text(site)
     switch = project.root / "configs" / "production.toml"
     switch.write_text(switch.read_text().replace('site = "local"', 'site = "farm"'))
-    return calls

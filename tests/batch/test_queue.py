@@ -28,7 +28,7 @@ from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs.queue_look import SharedQueue
 from snfpipe.services.grid_engine import GridEngineCell
 from tests.batch.conftest import LIST, call, make_project
-from tests.batch.farm import to_farm
+from tests.batch.farm import to_farm, use_site
 from tests.bench import Bench, night_of, unit_plan
 from tests.e2e.project import SOURCE, Project
 from tests.osiris.conftest import until
@@ -240,21 +240,6 @@ class Watcher:
         return self.err.read_text().splitlines()[-1]
 
 
-FAKE_SLURM = """\
-engine = "slurm"
-slots = 4
-poll_s = 0.1
-grace_s = 20
-database = "sqlite:///work/snfpipe.db"
-raw = "work/raw"
-archive = "work/archive"
-jobs = "work/jobs"
-
-[settings.environment]
-PATH = "{folder}:/usr/bin:/bin"
-"""
-
-
 def test_who_watches_outlives_a_scheduler_that_is_away(tmp_path):
     project = Project.make(tmp_path / "project", [])
     folder = project.root / "fake"
@@ -262,10 +247,7 @@ def test_who_watches_outlives_a_scheduler_that_is_away(tmp_path):
     away = project.root / "away"
     (folder / "squeue").write_text(f"#!/bin/sh\n[ ! -e {away} ] || {{ echo no such; exit 1; }}\n")
     (folder / "squeue").chmod(0o755)
-    text = FAKE_SLURM.format(folder=folder)
-    (project.root / "configs" / "sites" / "farm.toml").write_text(text)
-    switch = project.root / "configs" / "production.toml"
-    switch.write_text(switch.read_text().replace('site = "local"', 'site = "farm"'))
+    use_site(project, "slurm", {"PATH": f"{folder}:/usr/bin:/bin"}, poll_s=0.1, slots=4)
     project.run("snf", "db", "init")
     away.touch()
     assert call(project, command=qstat2).code == 4

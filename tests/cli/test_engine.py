@@ -247,9 +247,12 @@ def test_jobs_that_run_end_with_their_slurm(run: Run, folder, tmp_path):
     cluster = make_service("slurm", folder / "slurm")
     pid = tmp_path / "pid"
     cluster.command("sbatch", f"--chdir={tmp_path}", f"--wrap=echo $$ > {pid}; sleep 300 & wait")
-    while not pid.exists() or not pid.read_text():
-        time.sleep(0.05)
-    job = processes.identity(int(pid.read_text()))
-    tree = [job, *processes.descendants(job)]
+    deadline = time.monotonic() + 60
+    tree: list[str] = []
+    while len(tree) < 2:
+        assert time.monotonic() < deadline, "the job does not start"
+        if pid.exists() and (text := pid.read_text()):
+            job = processes.identity(int(text))
+            tree = [job, *processes.descendants(job)]
     run("snf", "engine", "down", *words)
     assert [it for it in tree if processes.alive(it)] == []
