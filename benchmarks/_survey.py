@@ -94,7 +94,7 @@ def make_configuration(root: Path, url: str) -> None:
 
 def fill(root: Path) -> dict[str, int]:
     """Fill the database and write the manifests; return table -> number of rows."""
-    from snfpipe.config import load_project
+    from snfpipe.config.project import load_project
     from snfpipe.db.session import open_database
 
     project = load_project(root)

@@ -19,13 +19,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from snfpipe import archive
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 from snfpipe.db import models, store
 from snfpipe.db.session import Database, open_database
+from snfpipe.deletion.remove import delete, plan_deletion
 from snfpipe.jobs.planning import ensure_production
-from snfpipe.jobs.remove import delete, plan_deletion
 from snfpipe.names import ExposureId, Night, ProductName
+from snfpipe.storage import archive
 
 JOBS, PROCESSES = 200, 100  # processes of each job
 LIMIT, TURNS = 8.0, 3

@@ -27,13 +27,13 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from snfpipe.daemon.osiris import Osiris
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.engines import make_engine
 from snfpipe.engines.growing import mark_end
+from snfpipe.jobs.active import of_engine
 from snfpipe.jobs.harvest import Harvester
-from snfpipe.jobs.in_hand import of_engine
-from snfpipe.jobs.osiris import Osiris
 from snfpipe.jobs.planning import ensure_production
 from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.services.postgresql import PostgreSQL

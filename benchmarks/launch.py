@@ -22,7 +22,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.db import models, store
 from snfpipe.db.session import Database, open_database
 from snfpipe.names import ExposureId, Night, ProductName, RawName

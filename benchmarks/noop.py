@@ -103,7 +103,7 @@ def observe(root: Path) -> None:
     """Fill the database with what was observed: every target in 15 nights, B and R."""
     import sqlalchemy as sa
 
-    from snfpipe.config import load_project
+    from snfpipe.config.project import load_project
     from snfpipe.db import models, store
     from snfpipe.db.session import open_database
     from snfpipe.names import RawName
@@ -167,7 +167,7 @@ def observe(root: Path) -> None:
 
 def settle(root: Path) -> list[list[object]]:
     """Give every unit a settled job with the digest that is selected now; return the graph."""
-    from snfpipe.config import load_project
+    from snfpipe.config.project import load_project
     from snfpipe.db import models, store
     from snfpipe.db.session import open_database
     from snfpipe.jobs.manifest import manifest_text, sha256
@@ -175,8 +175,8 @@ def settle(root: Path) -> list[list[object]]:
     from snfpipe.plans import PLANS
     from snfpipe.plans.base import digest, selection
     from snfpipe.states import State
-    from snfpipe.tasks.graph import build_graph
-    from snfpipe.tasks.look import look
+    from snfpipe.units.graph import build_graph
+    from snfpipe.units.job_rows import look
 
     project = load_project(root)
     database = open_database(project.site.database_url, root)

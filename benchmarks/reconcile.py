@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.db.session import Database, open_database
 from snfpipe.names import ExposureId, Night, ProductName
 from snfpipe.services.postgresql import PostgreSQL

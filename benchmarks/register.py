@@ -21,17 +21,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from snfpipe import archive
+from snfpipe.daemon.osiris import Osiris
 from snfpipe.db.models import Base, File, Process, ProcessParent
 from snfpipe.db.session import open_database
-from snfpipe.jobs import ledger
-from snfpipe.jobs.osiris import Osiris
-from snfpipe.jobs.script import write_attempt
-from snfpipe.jobs.spec import JobSpec
-from snfpipe.jobs.starting import take
 from snfpipe.names import ExposureId, Night
 from snfpipe.plans.base import OwedProduct, UnitPlan
 from snfpipe.services.postgresql import PostgreSQL
+from snfpipe.storage import archive
+from snfpipe.worker import ledger
+from snfpipe.worker.script import write_attempt
+from snfpipe.worker.spec import JobSpec
+from snfpipe.worker.starting import take
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

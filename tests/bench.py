@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.config import Project, Resources, Site, Step
+from snfpipe.config.project import Project, Resources, Site, Step
+from snfpipe.config.versions import Program, Version
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, Job, Pose, Process, Run
 from snfpipe.db.session import Database, open_database
@@ -25,7 +26,6 @@ from snfpipe.jobs.register import restore_manifests
 from snfpipe.jobs.submit import Submitter
 from snfpipe.names import ExposureId, Night, VersionName
 from snfpipe.plans.base import Item, OwedProduct, SelectedInput, UnitPlan, Verdict
-from snfpipe.versions import Program, Version
 
 PROGRAM = Path(__file__).parent / "jobs" / "program.py"
 EXPOSURES = 3  # runs of a night, one exposure each

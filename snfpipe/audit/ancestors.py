@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe.audit.findings import Finding, Kind
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db.models import DeletedJob, DeletedParent, Job, Process, Production
 from snfpipe.names import ProductName
 

@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from snfpipe import archive
 from snfpipe.audit import files
 from snfpipe.audit.findings import Finding, Kind
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName
 from snfpipe.names import Night, ProductName, VersionName
 from snfpipe.states import IN_HAND
+from snfpipe.storage import archive
 
 AUDIT = "products"
 

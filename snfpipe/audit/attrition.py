@@ -1,6 +1,6 @@
 """job_attrition: every unit in exactly one state, and where nights, targets and exposures stop.
 
-Units come with their words from :mod:`snfpipe.tasks.status`, which knows what is outdated and
+Units come with their words from :mod:`snfpipe.units.status`, which knows what is outdated and
 who waits for whom; here they are counted, and followed along the chain of the steps.  A unit
 *goes on* from a step where it is settled and no failure; it *stops* at the first step where it
 does not.  A target goes on from a step of nights as long as one of its nights does.
@@ -18,11 +18,11 @@ from snfpipe.audit.exposures import follow_exposures
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.patterns import REASON, Pattern, gist, load_patterns, match, told
 from snfpipe.audit.scope import select_steps
-from snfpipe.audit.units import GOES_ON, UnitState
-from snfpipe.config import Project, Step
+from snfpipe.config.project import Project, Step
 from snfpipe.db.models import Run, Target
 from snfpipe.db.session import Database
 from snfpipe.states import FAILURES, MEANING
+from snfpipe.units.states import GOES_ON, UnitState
 
 AUDIT = "job_attrition"
 

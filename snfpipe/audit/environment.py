@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
-from snfpipe.config import Project
+from snfpipe.config.project import Project
+from snfpipe.config.versions import Version, load_version
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.errors import NotFound, UsageError
 from snfpipe.states import State
-from snfpipe.versions import Version, load_version
 
 AUDIT = "job_env_check"
 

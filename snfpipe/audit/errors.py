@@ -14,12 +14,12 @@ from sqlalchemy.orm import Session, aliased
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.patterns import ENGINE, ERR, OUT, REASON, Pattern, gist, load_patterns, match
 from snfpipe.audit.scope import JobRef, condition, select_jobs
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db.models import Attempt, Job, Owed
 from snfpipe.db.session import Database
-from snfpipe.jobs import ledger
-from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.states import FAILURES, SETTLED
+from snfpipe.worker import ledger
+from snfpipe.worker.spec import AttemptFolder
 
 AUDIT = "jobErrors"
 

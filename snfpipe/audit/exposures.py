@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from snfpipe import fclass
 from snfpipe.audit.findings import Report
 from snfpipe.audit.patterns import REASON, Pattern, gist, match, told
-from snfpipe.audit.units import GOES_ON
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.db import store
 from snfpipe.db.models import Job, Owed, Process, Production
 from snfpipe.names import CHANNELS
+from snfpipe.units.states import GOES_ON
 
 #: The product that stands for an exposure in a plan's output.
 MAIN_PRODUCT = {

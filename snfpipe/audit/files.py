@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snfpipe import archive
+from snfpipe.storage import archive
 
 #: What :func:`trouble` says first of a file that is not there.
 ABSENT = "not there"

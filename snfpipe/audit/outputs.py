@@ -19,7 +19,7 @@ from snfpipe.audit import files
 from snfpipe.audit.archived import Watch
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database

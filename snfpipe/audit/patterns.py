@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snfpipe.config import Project
+from snfpipe.config.project import Project
+from snfpipe.config.tomlfile import read_toml
 from snfpipe.errors import ConfigError, Place
-from snfpipe.tomlfile import read_toml
 
 PATTERNS = Path("configs") / "errors.toml"
 

@@ -21,7 +21,7 @@ from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import Watch, audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
-from snfpipe.config import Project, Step
+from snfpipe.config.project import Project, Step
 from snfpipe.db import store
 from snfpipe.db.models import BadFrame, Job, Owed, Process, Production, Target
 from snfpipe.db.session import Database

@@ -15,7 +15,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Process, ProcessParent
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound, shown
-from snfpipe.jobs.spec import JobSpec
+from snfpipe.worker.spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)

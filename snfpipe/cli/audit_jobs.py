@@ -14,7 +14,7 @@ import click
 
 from snfpipe.cli.audit_output import print_reports, report_options, watching
 from snfpipe.cli.main import console
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 
 if TYPE_CHECKING:
     from snfpipe.db.session import Database
@@ -76,8 +76,8 @@ def job_attrition(
       job_attrition PCG --plot states.png
     """
     from snfpipe.audit.attrition import job_attrition as count
-    from snfpipe.tasks.freshness import check
-    from snfpipe.tasks.status import unit_states
+    from snfpipe.units.freshness import check
+    from snfpipe.units.status import unit_states
 
     with opened() as (project, database):
         reports = count(project, database, unit_states(check(project)), where)

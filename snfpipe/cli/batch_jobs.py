@@ -12,11 +12,11 @@ import click
 
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.tasks.launch import Launch
-    from snfpipe.tasks.launch_order import Order
+    from snfpipe.launch.launch import Launch
+    from snfpipe.launch.order import Order
 
 _DONE = {
     "create": "created", "submit": "submitted", "settle": "settled", "nothing": "left alone",
@@ -91,8 +91,8 @@ def batch_jobs(
       batch_jobs -s -p ES0203 -m e -a "--truncateR 5100,9700 -R" lists/sample_nights.list
       batch_jobs -L -s -p TRY -m extract_star -a "-j SNF-0203-SAMPLEc" 06_334
     """
-    from snfpipe.tasks.launch_order import Order
-    from snfpipe.tasks.launch_words import split
+    from snfpipe.launch.arguments import split
+    from snfpipe.launch.order import Order
 
     check_retry(retry=retry, submit=submit, nodb=nodb)
     order = Order(mode, prefix, units, tuple(split(arguments)), meta_prefix, outver)
@@ -125,9 +125,9 @@ def run_order(
 ) -> Launch:
     """Do what an order says; keep the command line that said it."""
     from snfpipe.db.session import open_database
-    from snfpipe.tasks import launch
-    from snfpipe.tasks.launch_order import understand
-    from snfpipe.tasks.launch_trial import try_out
+    from snfpipe.launch import launch
+    from snfpipe.launch.order import understand
+    from snfpipe.launch.unregistered import try_out
 
     project = load_project()
     ordered = understand(project, order)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.render import print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.tasks.control import Change
+    from snfpipe.units.control import Change
 
 
 @click.command()
@@ -27,7 +27,7 @@ def retry(units: tuple[str, ...], dry_run: bool) -> None:
       snf retry cube_generation:06_336
       snf retry -n '*'
     """
-    from snfpipe.tasks.control import retry as reopen
+    from snfpipe.units.control import retry as reopen
 
     changes = reopen(load_project(), units, dry_run=dry_run)
     _print(changes, dry_run, "none of these units failed: nothing to try again")
@@ -49,7 +49,7 @@ def cancel(units: tuple[str, ...], everything: bool, dry_run: bool) -> None:
       snf cancel extract_star:06_334
       snf cancel -n --all
     """
-    from snfpipe.tasks.control import cancel as end
+    from snfpipe.units.control import cancel as end
 
     if bool(units) == everything:
         raise click.UsageError("name units, or say --all")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from snfpipe.cli.render import print_json
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 
 
 @click.group()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import find_root
+from snfpipe.config.project import find_root
 from snfpipe.errors import UsageError, printable
 from snfpipe.services import NAMES
 from snfpipe.services.folders import check_free, check_ours, is_ours

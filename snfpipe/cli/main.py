@@ -15,14 +15,14 @@ from snfpipe.errors import SnfError, printable
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("snfpipe.simulate.cli:simulate", "Write simulated nights with known truth."),
-    "arrive": ("snfpipe.cli.arrive:arrive", "Take new and changed raw frames into the database."),
+    "arrive": ("snfpipe.cli.ingest:arrive", "Take new and changed raw frames into the database."),
     "status": ("snfpipe.cli.status:status", "How many units of each step are in which state."),
     "why": ("snfpipe.cli.status:why", "Why a unit would run again, or why not."),
     "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
     "retry": ("snfpipe.cli.control:retry", "Let failed units be tried again."),
     "cancel": ("snfpipe.cli.control:cancel", "End jobs that run."),
     "manage_jobs": (
-        "snfpipe.cli.manage_jobs:manage_jobs",
+        "snfpipe.cli.manage.jobs:manage_jobs",
         "List, validate, cancel, resubmit, delete, restore jobs.",
     ),
     "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),

@@ -16,12 +16,12 @@ import click
 from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.errors import UsageError, shown
 
 if TYPE_CHECKING:
-    from snfpipe.config import Project
-    from snfpipe.jobs.osiris import Event, Osiris
+    from snfpipe.config.project import Project
+    from snfpipe.daemon.osiris import Event, Osiris
 
 #: Digits of a day, 20261120; epoch seconds have had more since 1973.
 _DAY_DIGITS = 8
@@ -120,7 +120,7 @@ def anubis(**given: Any) -> int:
         if given["dry_run"]:
             return _preview(one, given["as_json"])
         if given["job_limit_s"]:
-            from snfpipe.jobs.osiris_batch import wait_in_batch
+            from snfpipe.daemon.osiris_batch import wait_in_batch
 
             wait_in_batch(project, one, _words(given), given["job_limit_s"], given["heartbeat_s"])
         elif one.wait():
@@ -145,9 +145,9 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
     Example:
       update_sge_job -n SNF-0203-SAMPLEc-06334.out SNF-0203-SAMPLEc-06334.err
     """
+    from snfpipe.daemon.by_hand import settle_by_hand
     from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
-    from snfpipe.jobs.by_hand import settle_by_hand
     from snfpipe.states import FAILURES
 
     project = load_project()
@@ -173,13 +173,13 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
 @contextmanager
 def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
     """Give the daemon, which hears signals; however it ends, it keeps no lease."""
+    from snfpipe.daemon.osiris import Osiris
     from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
-    from snfpipe.jobs.osiris import Osiris
 
     limit_s = given["limit_s"]
     if given["job_limit_s"]:
-        from snfpipe.jobs.osiris_batch import time_to_serve
+        from snfpipe.daemon.osiris_batch import time_to_serve
 
         limit_s = time_to_serve(given["job_limit_s"])
     with ExitStack() as at_end:
@@ -224,7 +224,7 @@ def _written(moment: datetime) -> str:
 
 def _preview(one: Osiris, as_json: bool) -> int:
     """Print what would be settled now."""
-    from snfpipe.jobs.osiris import Event
+    from snfpipe.daemon.osiris import Event
 
     found = one.preview()
     if as_json:
@@ -247,9 +247,9 @@ def _preview(one: Osiris, as_json: bool) -> int:
 
 def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
     """Submit those of the daemons that are not there yet to the daemon queue."""
+    from snfpipe.daemon.osiris import Event
+    from snfpipe.daemon.osiris_batch import LIMIT_S, alone, standing, submit
     from snfpipe.db.session import open_database
-    from snfpipe.jobs.osiris import Event
-    from snfpipe.jobs.osiris_batch import LIMIT_S, alone, standing, submit
 
     say = _say(given["as_json"])
     limit_s = given["limit_s"] or LIMIT_S

@@ -10,7 +10,7 @@ import click
 from snfpipe.cli.batch_jobs import order_options, print_units
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 _SETTINGS = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
 
@@ -54,8 +54,8 @@ def _show(
 ) -> None:
     """Print what a plan would do."""
     from snfpipe.db.session import open_database
-    from snfpipe.tasks.launch import foresee
-    from snfpipe.tasks.launch_order import Order, understand
+    from snfpipe.launch.launch import foresee
+    from snfpipe.launch.order import Order, understand
 
     project = load_project()
     ordered = understand(project, Order(mode, prefix, (), words, meta_prefix, outver))

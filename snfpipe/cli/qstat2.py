@@ -14,12 +14,12 @@ import click
 from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from snfpipe.db.session import Database
-    from snfpipe.tasks.queue import Queue
+    from snfpipe.jobs.queue import Queue
 
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -46,7 +46,7 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
     """
     from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
-    from snfpipe.tasks.queue import queue
+    from snfpipe.jobs.queue import queue
 
     site = (project := load_project()).site
     engine = make_engine(site)

@@ -10,7 +10,7 @@ import click
 from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 
 @click.command("snf_qsub", context_settings={"allow_interspersed_args": False})
@@ -42,7 +42,7 @@ def snf_qsub(
     """
     import shlex
 
-    from snfpipe.jobs.single import check_name, command_of, submit_command
+    from snfpipe.daemon.single import check_name, command_of, submit_command
 
     name = check_name(name or script.name.removesuffix(script.suffix))
     command = command_of(script, arguments)

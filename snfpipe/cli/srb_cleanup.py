@@ -15,15 +15,15 @@ import click
 from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.main import console
 from snfpipe.cli.numbers import Finite, duration
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 
 if TYPE_CHECKING:
     from snfpipe.audit.findings import Report
-    from snfpipe.audit.reconcile import Options
-    from snfpipe.audit.reconcile_stream import Progress
     from snfpipe.db.session import Database
-    from snfpipe.jobs.repair_apply import Result
-    from snfpipe.places.base import Place
+    from snfpipe.reconcile.reconcile import Options
+    from snfpipe.reconcile.repair_apply import Result
+    from snfpipe.reconcile.stream import Progress
+    from snfpipe.storage.base import Place
 
 
 @click.command()
@@ -76,7 +76,7 @@ def srb_cleanup(
     """
     if sum(it is not None for it in (compare, apply, undo)) > 1:
         raise click.UsageError("--compare, --apply and --undo are three different things")
-    from snfpipe.places import open_place
+    from snfpipe.storage.opening import open_place
 
     project = load_project()
     place = open_place(archive or str(project.site.archive))
@@ -89,7 +89,7 @@ def srb_cleanup(
             elif undo is not None:
                 report = _undo(database, place, undo, dry_run)
             else:
-                from snfpipe.audit.reconcile import Options
+                from snfpipe.reconcile.reconcile import Options
 
                 given = tuple(open_place(it) for it in copies)
                 options = Options(verify, min_age * 60, max_wrong, given, remember=not dry_run)
@@ -111,7 +111,7 @@ def _opened(project: Project) -> Iterator[Database]:
 
 def _compare(place: Place, other: Place, verify: bool) -> Report:
     """Hold two archives against each other."""
-    from snfpipe.audit.reconcile_compare import compare
+    from snfpipe.reconcile.compare import compare
 
     with _progress("files", None) as progress:
         return compare(place, other, verify=verify, progress=progress)
@@ -121,8 +121,8 @@ def _look(
     project: Project, database: Database, place: Place, options: Options, path: Path | None
 ) -> Report:
     """Reconcile, and write the plan."""
-    from snfpipe.audit.reconcile import folder_of, reconcile, registered_count
-    from snfpipe.jobs.repair import write_plan
+    from snfpipe.reconcile.reconcile import folder_of, reconcile, registered_count
+    from snfpipe.reconcile.repair import write_plan
 
     shown = sys.stderr.isatty()
     with _progress("files", registered_count(database) if shown else None) as progress:
@@ -139,8 +139,8 @@ def _look(
 
 def _apply(database: Database, place: Place, path: Path, dry_run: bool) -> Report:
     """Do the repairs of a plan."""
-    from snfpipe.jobs.repair import read_plan
-    from snfpipe.jobs.repair_apply import apply, journal_of
+    from snfpipe.reconcile.repair import read_plan
+    from snfpipe.reconcile.repair_apply import apply, journal_of
 
     plan = read_plan(path)
     journal = journal_of(path)
@@ -154,7 +154,7 @@ def _apply(database: Database, place: Place, path: Path, dry_run: bool) -> Repor
 
 def _undo(database: Database, place: Place, path: Path, dry_run: bool) -> Report:
     """Take the repairs of a journal back."""
-    from snfpipe.jobs.repair_apply import undo
+    from snfpipe.reconcile.repair_apply import undo
 
     with _progress("repairs", None) as progress:
         results = undo(database, place, path, dry_run=dry_run, watch=lambda _one: progress(1))
@@ -164,7 +164,7 @@ def _undo(database: Database, place: Place, path: Path, dry_run: bool) -> Report
 def _report(title: str, results: list[Result], note: str) -> Report:
     """Return what became of repairs as a report; those that were refused are its findings."""
     from snfpipe.audit.findings import Finding, Kind, Report
-    from snfpipe.jobs.repair_apply import REFUSED
+    from snfpipe.reconcile.repair_apply import REFUSED
 
     counts = Counter((it.repair.repair, it.outcome) for it in results)
     findings = (

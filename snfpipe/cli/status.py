@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.tasks.status import Status
+    from snfpipe.units.status import Status
 
 
 @click.command()
@@ -26,7 +26,7 @@ def status(as_json: bool) -> int:
       snf status
       snf status --json
     """
-    from snfpipe.tasks.status import status as look
+    from snfpipe.units.status import status as look
 
     found = look(load_project())
     if as_json:
@@ -67,7 +67,7 @@ def why(units: tuple[str, ...], as_json: bool) -> None:
       snf why extract_star:06_334
       snf why 'cube_generation:06_3*'
     """
-    from snfpipe.tasks.why import why as explain
+    from snfpipe.units.why import why as explain
 
     found = explain(load_project(), units)
     if as_json:

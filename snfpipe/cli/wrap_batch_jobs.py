@@ -12,11 +12,11 @@ import click
 from snfpipe.cli.batch_jobs import batch_jobs, check_retry, print_counts
 from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.tasks.launch_order import Ordered
-    from snfpipe.tasks.launch_parts import Part, PartDone
+    from snfpipe.launch.order import Ordered
+    from snfpipe.launch.portions import Part, PartDone
 
 _FARM_JOBS = 20
 
@@ -50,33 +50,33 @@ def wrap_batch_jobs(
       wrap_batch_jobs -b '-p ES0203 -m e' -l lists/sample_nights.list -a
       wrap_batch_jobs -b '-p ES0203 -m e' -l lists/sample_nights.list -a --farm
     """
-    from snfpipe.tasks import launch_parts
-    from snfpipe.tasks.launch_words import split
+    from snfpipe.launch import portions
+    from snfpipe.launch.arguments import split
 
     words = [*split(options), *(["-s"] if autosubmit else [])]
     ordered = _understood(words, path)
     at_once = parts or (_FARM_JOBS if farm else len(os.sched_getaffinity(0)))
-    pieces = launch_parts.split_up(ordered, words, at_once)
+    pieces = portions.split_up(ordered, words, at_once)
     if dry_run:
         _print_parts(ordered, pieces, as_json)
         return 0
-    launch_parts.write_lists(pieces)
+    portions.write_lists(pieces)
     if farm:
-        jobs = launch_parts.run_on_farm(ordered, pieces)
+        jobs = portions.run_on_farm(ordered, pieces)
         if as_json:
             print_json({"production": ordered.step.production, "jobs": [asdict(it) for it in jobs]})
         else:
             print_table(("job", "id", "output"), [(it.name, it.engine_id, it.log) for it in jobs])
         return 0
-    return _print_done(ordered, launch_parts.run_here(pieces), as_json)
+    return _print_done(ordered, portions.run_here(pieces), as_json)
 
 
 def _understood(words: list[str], path: str) -> Ordered:
     """Check options, list and productions as each part would, before anything is started."""
     from snfpipe.db.session import open_database
-    from snfpipe.tasks.launch import check
-    from snfpipe.tasks.launch_order import Order, understand
-    from snfpipe.tasks.launch_words import split
+    from snfpipe.launch.arguments import split
+    from snfpipe.launch.launch import check
+    from snfpipe.launch.order import Order, understand
 
     with batch_jobs.make_context("batch_jobs", [*words, path]) as context:
         given = context.params

@@ -380,7 +380,7 @@ class Owed(Base):
 class DeletedJob(Base):
     """A job that was deleted: its rows as they were, until it is restored or purged.
 
-    ``state`` tells how far its files are: see :mod:`snfpipe.jobs.trash`.
+    ``state`` tells how far its files are: see :mod:`snfpipe.deletion.trash`.
     """
 
     __tablename__ = "deleted_job"

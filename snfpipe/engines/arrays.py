@@ -32,7 +32,7 @@ _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.ASCI
 _SCRIPT = """\
 #!/bin/bash
 # Runs the attempt that task ${variable} of array {name} stands for; see the file `tasks`.
-cd -P -- {folder}/"${variable}" && exec {python} -I -m snfpipe.jobs.wrapper "$PWD"
+cd -P -- {folder}/"${variable}" && exec {python} -I -m snfpipe.worker.wrapper "$PWD"
 """
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
-from snfpipe.jobs import ledger
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, stored_specs
+from snfpipe.jobs.active import InHand, Whose, in_hand, stored_specs
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import register
-from snfpipe.jobs.spec import JobSpec
-from snfpipe.jobs.starting import close
 from snfpipe.states import State
+from snfpipe.worker import ledger
+from snfpipe.worker.spec import JobSpec
+from snfpipe.worker.starting import close
 
 
 def cancel(

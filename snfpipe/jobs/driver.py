@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from datetime import timedelta
 
-from snfpipe.engines import processes
+from snfpipe.worker import processes
 
 
 def identity() -> dict[str, str]:

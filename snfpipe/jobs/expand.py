@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from snfpipe.config import Project, Step
+from snfpipe.config.project import Project, Step
 from snfpipe.errors import Refused
-from snfpipe.jobs.script import environment
-from snfpipe.jobs.spec import JobSpec, Product
 from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS, OwedProduct, UnitPlan, selection
+from snfpipe.worker.script import environment
+from snfpipe.worker.spec import JobSpec, Product
 
 
 @dataclass(frozen=True, slots=True)

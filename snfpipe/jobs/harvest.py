@@ -16,29 +16,29 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from snfpipe import archive
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
-from snfpipe.engines import processes
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.garbage import uncollected
-from snfpipe.jobs import ledger, root
-from snfpipe.jobs.in_hand import InHand, Whose, in_hand, of_project, stored_specs
-from snfpipe.jobs.ledger import Record
-from snfpipe.jobs.logs import last_line, tails
+from snfpipe.jobs import root
+from snfpipe.jobs.active import InHand, Whose, in_hand, of_project, stored_specs
 from snfpipe.jobs.manifest import Settled
-from snfpipe.jobs.noting import Moved, Over, note
+from snfpipe.jobs.observations import Moved, Over, note
 from snfpipe.jobs.postmortem import judge
 from snfpipe.jobs.products import Ended
-from snfpipe.jobs.queue_look import SharedQueue
+from snfpipe.jobs.queue_snapshot import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, ArchiveUnavailable, clear, register
-from snfpipe.jobs.spec import JobSpec
-from snfpipe.jobs.starting import close
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State
+from snfpipe.storage import archive
+from snfpipe.worker import ledger, processes
+from snfpipe.worker.ledger import Record
+from snfpipe.worker.logs import last_line, tails
+from snfpipe.worker.spec import JobSpec
+from snfpipe.worker.starting import close
 
 _STATE_OF: dict[EngineState | None, State] = {
     EngineState.QUEUED: State.QUEUED,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snfpipe.jobs.document import document
 from snfpipe.killpoint import killpoint
 from snfpipe.states import State
+from snfpipe.worker.document import document
 
 FORMAT = 1
 
@@ -74,6 +74,14 @@ def sha256(text: str) -> str:
 def manifest_path(folder: Path, job: str) -> Path:
     """Return where a job's manifest lies: in the job's folder."""
     return folder / f"{job}.manifest"
+
+
+def stamp_of(path: str) -> int:
+    """Return a manifest's modification time [ns]; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def write_manifest(path: Path, text: str) -> None:

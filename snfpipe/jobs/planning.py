@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Project, Step
+from snfpipe.config.project import Project, Step
 from snfpipe.db import store
 from snfpipe.db.models import (
     Attempt,
@@ -38,11 +38,11 @@ from snfpipe.jobs.manifest import (
     sha256,
     write_manifests,
 )
-from snfpipe.jobs.spec import JobSpec
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS, UnitPlan, Verdict, digest
 from snfpipe.states import CLAIMABLE, IN_HAND, SETTLED, State, check_change
+from snfpipe.worker.spec import JobSpec
 
 #: States of a job whose products may yet be registered; a lost one may end late.
 _MAY_REGISTER = sorted({*IN_HAND, State.LOST})

@@ -14,9 +14,9 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.errors import shown
-from snfpipe.jobs.ledger import Record
-from snfpipe.jobs.spec import SUPERSEDED, JobSpec, Product
 from snfpipe.states import State
+from snfpipe.worker.ledger import Record
+from snfpipe.worker.spec import SUPERSEDED, JobSpec, Product
 
 _LIMITS = {"cpu_s": "CPU time", "memory_mb": "memory", "wall_s": "time"}
 _UNITS = {"cpu_s": "s", "memory_mb": "MB", "wall_s": "s"}

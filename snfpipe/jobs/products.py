@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe import archive, flags
+from snfpipe import flags
 from snfpipe.db import store
 from snfpipe.db.models import (
     File,
@@ -25,14 +25,15 @@ from snfpipe.db.models import (
     ProcessParent,
     ProductIndex,
 )
-from snfpipe.jobs import remove_marks
-from snfpipe.jobs.logs import NO_LOGS, Tails
+from snfpipe.jobs import deleted_parents
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
-from snfpipe.jobs.spec import JobSpec
 from snfpipe.jobs.validate import REGISTERED, VALIDATED
 from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.states import State
+from snfpipe.storage import archive
+from snfpipe.worker.logs import NO_LOGS, Tails
+from snfpipe.worker.spec import JobSpec
 
 _STANDING = (
     Process.job_id,
@@ -225,10 +226,10 @@ class _Changes:
         store.update_rows(session, Process, self._updates, ["id_process"])
         for part in store.chunks(self._reparented):
             session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
-        remove_marks.forget(session, self._reparented)
+        deleted_parents.forget(session, self._reparented)
         store.insert_many(session, ProcessParent, self._parents)
         store.insert_many(session, File, self._files)
-        remove_marks.relink(session, [row["id_process"] for row in self._processes])
+        deleted_parents.relink(session, [row["id_process"] for row in self._processes])
         indices = [{"base": base, "last": last} for base, last in self._last.items()]
         store.upsert(session, ProductIndex, indices, ["last"], growing="last")
 

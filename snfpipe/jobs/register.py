@@ -22,14 +22,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe import archive
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, Refused, ServiceUnavailable
 from snfpipe.jobs import products
-from snfpipe.jobs.in_hand import of_project
+from snfpipe.jobs.active import of_project
 from snfpipe.jobs.manifest import (
     Settled,
     manifest_path,
@@ -39,9 +38,10 @@ from snfpipe.jobs.manifest import (
     write_manifests,
 )
 from snfpipe.jobs.products import Ended, Standing
-from snfpipe.jobs.spec import AttemptFolder
 from snfpipe.killpoint import killpoint
 from snfpipe.states import IN_HAND, State, check_change
+from snfpipe.storage import archive
+from snfpipe.worker.spec import AttemptFolder
 
 AT_ONCE = 40  # jobs in a transaction
 _OPEN = IN_HAND | {State.LOST}  # a late end corrects a loss

@@ -11,7 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Job, Process, Production
 from snfpipe.errors import NotFound, Refused, UsageError, shown

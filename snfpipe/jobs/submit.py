@@ -13,21 +13,21 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver, root
-from snfpipe.jobs.in_hand import Whose, of_project, stored_specs
+from snfpipe.jobs.active import Whose, of_project, stored_specs
 from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import register
-from snfpipe.jobs.script import write_attempts
-from snfpipe.jobs.spec import AttemptFolder, JobSpec
 from snfpipe.killpoint import killpoint
 from snfpipe.states import State
+from snfpipe.worker.script import write_attempts
+from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
 class Submitter:

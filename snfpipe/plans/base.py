@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.names import ExposureId
 from snfpipe.states import State
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.db import store
 from snfpipe.db.models import (
     Exposure,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.names import CHANNELS
 from snfpipe.plans.base import Item, OwedProduct, SelectedInput, UnitPlan, Verdict
 from snfpipe.plans.candidates import Candidate, nights_of, of_units, products, raw_frames

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.plans.base import Item, OwedProduct, UnitPlan, Verdict
 from snfpipe.plans.candidates import Candidate, nights_of, of_units, products, raw_frames
 from snfpipe.plans.cube_generation import poor_pose, spectroscopic

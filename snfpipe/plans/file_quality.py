@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from snfpipe.config import Step
+from snfpipe.config.project import Step
 from snfpipe.names import CHANNELS
 from snfpipe.plans.base import Item, OwedProduct, UnitPlan, Verdict
 from snfpipe.plans.candidates import Candidate, raw_frames

@@ -18,9 +18,9 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
-from snfpipe.engines import processes
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
+from snfpipe.worker import processes
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
 _START_S = 60.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snfpipe.audit.findings import Report
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 
 #: Audit -> the words of its command.
 COMMANDS = {
@@ -41,9 +41,9 @@ def run_audits(
     from snfpipe.audit.errors import error_groups
     from snfpipe.audit.outputs import check_job_output
     from snfpipe.audit.products import audit_products
-    from snfpipe.audit.reconcile import audit_reconcile
-    from snfpipe.tasks.freshness import check
-    from snfpipe.tasks.status import unit_states
+    from snfpipe.reconcile.reconcile import audit_reconcile
+    from snfpipe.units.freshness import check
+    from snfpipe.units.status import unit_states
 
     yield audit_products(project, database, verify=verify, watch=watch)
     yield check_job_output(project, database)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from snfpipe.daemon.osiris import lease_name
 from snfpipe.db import lease
 from snfpipe.db.models import Job, Production
 from snfpipe.db.session import open_database
@@ -25,21 +26,20 @@ from snfpipe.engines import make_engine
 from snfpipe.errors import ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled, write_manifest
-from snfpipe.jobs.osiris import lease_name
 from snfpipe.jobs.planning import claim
 from snfpipe.jobs.submit import Submitter
 from snfpipe.plans import PLANS
 from snfpipe.plans.base import digest
 from snfpipe.states import IN_HAND, State
-from snfpipe.tasks.look import JobRow
-from snfpipe.tasks.standing import WAITS_FOR_VALIDATION, Act, Standing, judge
+from snfpipe.units.decision import WAITS_FOR_VALIDATION, Act, Standing, judge
+from snfpipe.units.job_rows import JobRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from snfpipe.plans.base import UnitPlan
     from snfpipe.tasks.driver import Driver
-    from snfpipe.tasks.graph import Unit
+    from snfpipe.units.graph import Unit
 
 _WINDOW_S = 0.015  # requests that come closer than this are planned together
 _FIRST_PAUSE_S = 0.02

@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snfpipe.arrival.scan import anything_new
-from snfpipe.config import Project, Step, load_project
+from snfpipe.config.project import Project, Step, load_project
 from snfpipe.errors import SnfError
+from snfpipe.ingest.scan import anything_new
 from snfpipe.tasks.audits import audit_tasks
-from snfpipe.tasks.freshness import Check, check, memory_path
-from snfpipe.tasks.graph import Graph
 from snfpipe.tasks.record import ManifestChecker, RecordCodec
 from snfpipe.tasks.reporter import UnitReporter
-from snfpipe.tasks.standing import Act, Standing
+from snfpipe.units.decision import Act, Standing
+from snfpipe.units.freshness import Check, check, memory_path
+from snfpipe.units.graph import Graph
 
 if TYPE_CHECKING:
     from snfpipe.tasks.conductor import Conductor
@@ -157,8 +157,8 @@ class Driver:
         """Bring the database up to date with the raw folder."""
         if not anything_new(self.project):
             return
-        from snfpipe.arrival.refresh import refresh
         from snfpipe.db.session import open_database
+        from snfpipe.ingest.refresh import refresh
 
         database = open_database(self.project.site.database_url, self.project.root, create=True)
         for report in refresh(self.project, database):

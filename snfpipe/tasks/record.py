@@ -2,29 +2,22 @@
 
 doit remembers, per task, the stamp of each manifest the task read.  Written out as it is, that
 repeats every path for every reader; here each (path, stamp) is written once and tasks refer to
-it.  Whether a unit is fresh is decided by digests (:mod:`snfpipe.tasks.freshness`); the stamps
+it.  Whether a unit is fresh is decided by digests (:mod:`snfpipe.units.freshness`); the stamps
 only tell doit that a manifest was rewritten since its readers were last looked at.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from doit.dependency import FileChangedChecker
 
+from snfpipe.jobs.manifest import stamp_of
+
 _FORMAT = 1
 _IGNORED = "ignore:"
 _Record = dict[str, dict[str, Any]]
-
-
-def stamp_of(path: str) -> int:
-    """Return a manifest's modification time [ns]; 0 where there is none."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return 0
 
 
 class ManifestChecker(FileChangedChecker):  # type: ignore[misc]  # doit has no types

@@ -15,7 +15,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from snfpipe.states import FAILURES
-from snfpipe.tasks.standing import VALIDATED_OUTDATED, WAITS_FOR_VALIDATION
+from snfpipe.units.decision import VALIDATED_OUTDATED, WAITS_FOR_VALIDATION
 
 if TYPE_CHECKING:
     from snfpipe.tasks.driver import Driver

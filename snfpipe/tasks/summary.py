@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from snfpipe.audit.products import audit_products
-from snfpipe.config import Project
+from snfpipe.config.project import Project
 from snfpipe.db.models import Job, Process, Production, Run
 from snfpipe.db.session import open_database
 from snfpipe.names import CHANNELS
-from snfpipe.tasks.status import Status, status
+from snfpipe.units.status import Status, status
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -14,10 +14,10 @@ import pytest
 
 from snfpipe.audit.findings import Report
 from snfpipe.audit.products import audit_products
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 from snfpipe.db.session import Database, open_database
-from snfpipe.tasks.freshness import check
-from snfpipe.tasks.status import unit_states
+from snfpipe.units.freshness import check
+from snfpipe.units.status import unit_states
 from tests.e2e import project as e2e
 from tests.e2e.conftest import make_project
 

@@ -22,17 +22,17 @@ from snfpipe.audit.page import write_page
 from snfpipe.audit.patterns import ERR, REASON, gist, load_patterns, match
 from snfpipe.audit.provenance import provenance
 from snfpipe.audit.scope import select_jobs, select_steps
-from snfpipe.audit.units import UnitState
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.errors import ConfigError, NotFound, UsageError
 from snfpipe.states import State
-from snfpipe.tasks.standing import (
+from snfpipe.units.decision import (
     NOT_CREATED,
     OUTDATED,
     VALIDATED_OUTDATED,
     WAITING,
     WAITS_FOR_VALIDATION,
 )
+from snfpipe.units.states import UnitState
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 CUBE_JOB = "SNF-0203-SAMPLEc-06334"

@@ -21,8 +21,8 @@ from snfpipe.audit.environment import job_env_check
 from snfpipe.audit.errors import error_groups
 from snfpipe.audit.findings import Finding, Report
 from snfpipe.audit.outputs import check_job_output
-from snfpipe.audit.reconcile import Options, reconcile
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
+from snfpipe.reconcile.reconcile import Options, reconcile
 from tests.audit.conftest import Case
 from tests.e2e import survey
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from snfpipe.engines import processes
 from snfpipe.services import daemons, folders, make_service
+from snfpipe.worker import processes
 from tests.cli.conftest import BIN, ROOT, Run
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "engine_status.json").read_text())

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from snfpipe.reduce.formats import Spectrum, read_spectrum
-from snfpipe.reduce.program import run
+from snfpipe.reduce.programs.program import run
 from snfpipe.simulate.night import planned_frames, write_frame
 from snfpipe.simulate.presets import NightPlan, Preset
 from snfpipe.simulate.schedule import Frame

@@ -10,9 +10,9 @@ import pytest
 from astropy.io import fits
 
 from snfpipe.reduce import formats
-from snfpipe.reduce.cube_generation import Options, calibrate
 from snfpipe.reduce.optics import Optics
-from snfpipe.reduce.traces import find_traces
+from snfpipe.reduce.spectra.cube_generation import Options, calibrate
+from snfpipe.reduce.spectra.traces import find_traces
 from snfpipe.simulate import exposure
 from snfpipe.simulate.exposure import expected_image, night_truth
 from snfpipe.simulate.instrument import SETUPS, dichroic

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snfpipe.config.lists import parse_list, read_list
 from snfpipe.errors import ConfigError, NotFound
-from snfpipe.lists import parse_list, read_list
 from snfpipe.names import Night
 from tests.vocabulary.test_names import nights
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snfpipe.config import load_project
-from snfpipe.jobs.script import write_attempt
+from snfpipe.config.project import load_project
+from snfpipe.worker.script import write_attempt
 from tests.config.conftest import Edit
 from tests.jobs.attempts import make_spec, record
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.config import Project, load_project
+from snfpipe.config.project import Project, load_project
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, File, Job, Pose, Process, Production, Run
 from snfpipe.db.session import Database, open_database
 from snfpipe.names import ExposureId, PoseId, ProductName
 from snfpipe.plans.candidates import products
-from snfpipe.reduce import cube_generation, file_quality
+from snfpipe.reduce.detector import file_quality
+from snfpipe.reduce.spectra import cube_generation
 from snfpipe.states import State
 from tests.config.conftest import Edit
 

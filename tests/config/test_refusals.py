@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
+from snfpipe.config.textfile import LIMIT
 from snfpipe.errors import ConfigError, SnfError, UsageError
-from snfpipe.textfile import LIMIT
 from tests.config.conftest import Edit
 
 SWITCH = "configs/production.toml"

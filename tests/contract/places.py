@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from snfpipe.config import Site
+from snfpipe.config.project import Site
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, EngineState
-from snfpipe.jobs.spec import AttemptFolder
+from snfpipe.worker.spec import AttemptFolder
 from tests.jobs.attempts import record, submission
 
 

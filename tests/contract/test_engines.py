@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from snfpipe.engines import processes
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import Refused
+from snfpipe.worker import processes
 from tests.contract.places import most_at_once
 from tests.jobs.attempts import make_attempt, record, submission
 
@@ -155,7 +155,7 @@ SUBMITTER = """
 import sys, os, signal
 from pathlib import Path
 sys.path.insert(0, {source!r})
-from snfpipe.jobs.spec import AttemptFolder
+from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place
 from tests.jobs.attempts import submission
 folder = AttemptFolder.find(Path({folder!r}))

@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.arrival import fill
-from snfpipe.config import load_project
+from snfpipe.config.project import load_project
 from snfpipe.db import store
 from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
+from snfpipe.ingest import fill
 from snfpipe.names import Night
 from snfpipe.plans import PLANS
 

@@ -185,7 +185,7 @@ class Project:
                 command = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"snfpipe.jobs.wrapper" in command and str(self.root).encode() in command:
+            if b"snfpipe.worker.wrapper" in command and str(self.root).encode() in command:
                 found.append(int(folder.name))
         return found
 

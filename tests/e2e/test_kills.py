@@ -13,10 +13,10 @@ from collections import Counter
 
 import pytest
 
+from tests.daemon.conftest import until
 from tests.e2e import survey
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project, kill
-from tests.osiris.conftest import until
 
 SOAK = os.environ.get("SNF_SOAK") == "1"
 POINTS = {

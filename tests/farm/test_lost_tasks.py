@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from snfpipe.services.grid_engine import GridEngineCell
-from tests.batch.conftest import LIST, make_project
-from tests.batch.farm import to_farm
 from tests.bench import night_of
 from tests.e2e.project import Project
+from tests.launch.conftest import LIST, make_project
+from tests.launch.farm import to_farm
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

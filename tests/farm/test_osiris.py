@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.engines import processes
-from snfpipe.jobs.osiris import Event, Osiris
+from snfpipe.daemon.osiris import Event, Osiris
 from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.services.slurm import SlurmCluster
-from tests.batch.farm import to_farm
+from snfpipe.worker import processes
+from tests.daemon.conftest import until
 from tests.e2e.conftest import make_project
 from tests.farm.launch import make_trial
-from tests.osiris.conftest import until
+from tests.launch.farm import to_farm
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from snfpipe.services.grid_engine import GridEngineCell
-from tests.batch.farm import to_farm
+from tests.daemon.conftest import events, until
 from tests.e2e.conftest import make_project
 from tests.e2e.project import Project
 from tests.farm.test_osiris import ask, names
-from tests.osiris.conftest import events, until
+from tests.launch.farm import to_farm
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from snfpipe.engines.base import Submission
-from snfpipe.jobs import ledger
-from snfpipe.jobs.script import environment, write_attempt
-from snfpipe.jobs.spec import AttemptFolder, JobSpec, Product
+from snfpipe.worker import ledger
+from snfpipe.worker.script import environment, write_attempt
+from snfpipe.worker.spec import AttemptFolder, JobSpec, Product
 
 PROGRAM = """\
 [ "${{1:-}}" = --version ] && {{ echo "{says}"; exit; }}

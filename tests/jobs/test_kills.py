@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from snfpipe.jobs import ledger
-from snfpipe.jobs.starting import take
 from snfpipe.states import State
+from snfpipe.worker import ledger
+from snfpipe.worker.starting import take
 from tests.bench import Bench, make_bench, night_of, unit_plan
 
 SOURCE = Path(__file__).parents[2]
@@ -140,7 +140,7 @@ def test_an_attempt_given_up_before_it_started_never_starts(sqlite_bench, tmp_pa
     [spec] = bench.claim([unit_plan(UNITS[0])]).claimed
     submitter = bench.submitter()
     submitter.add([spec])
-    from snfpipe.jobs.spec import AttemptFolder
+    from snfpipe.worker.spec import AttemptFolder
 
     assert take(AttemptFolder.of(spec), "post-mortem")
     submitter.send()

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from snfpipe import archive
 from snfpipe.db.session import open_database
-from snfpipe.jobs import ledger
-from snfpipe.jobs.accountant import account
-from snfpipe.jobs.script import write_attempt
-from snfpipe.jobs.spec import AttemptFolder, JobSpec
-from snfpipe.jobs.starting import take
 from snfpipe.states import State
+from snfpipe.storage import archive
+from snfpipe.worker import ledger
+from snfpipe.worker.accountant import account
+from snfpipe.worker.script import write_attempt
+from snfpipe.worker.spec import AttemptFolder, JobSpec
+from snfpipe.worker.starting import take
 from tests.bench import Bench, make_bench, night_of, unit_plan
 
 MANY = 360

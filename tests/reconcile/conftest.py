@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snfpipe.audit.reconcile import Options, Reconciled, reconcile
-from snfpipe.jobs.repair import Plan, write_plan
-from snfpipe.jobs.repair_apply import Result, apply, journal_of, undo
-from snfpipe.places.local import LocalPlace
+from snfpipe.reconcile.reconcile import Options, Reconciled, reconcile
+from snfpipe.reconcile.repair import Plan, write_plan
+from snfpipe.reconcile.repair_apply import Result, apply, journal_of, undo
+from snfpipe.storage.local import LocalPlace
 from tests.audit.conftest import Case, case, produced
 
 __all__ = ["case", "produced"]

@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_nothing_missing(case, monk
 
 def test_rows_and_files_that_come_and_go_during_the_scan_are_nothing(case, monkeypatch):
     """What is registered, or deleted, between the look at rows and that at files."""
-    from snfpipe.audit import reconcile as module
+    from snfpipe.reconcile import reconcile as module
 
     real = module._scan
     path = case.file(CUBE)

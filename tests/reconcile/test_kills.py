@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snfpipe.jobs.repair import write_plan
+from snfpipe.reconcile.repair import write_plan
 from tests.reconcile.conftest import CUBE, FOLDER, flip, scan, scan_twice, state_of
 
 APPLY = ["repair:begun", "repair:moved", "repair:committed"]

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snfpipe.errors import BadName, Refused, ServiceUnavailable, UsageError
-from snfpipe.places import open_place
-from snfpipe.places.base import Seen, checked_path, checksum_of
-from snfpipe.places.local import LocalPlace
-from snfpipe.places.remote import RemotePlace
+from snfpipe.storage.base import Seen, checked_path, checksum_of
+from snfpipe.storage.local import LocalPlace
+from snfpipe.storage.opening import open_place
+from snfpipe.storage.remote import RemotePlace
 from tests.reconcile.conftest import CUBE, FOLDER, flip, mend, scan_twice, troubles
 
 

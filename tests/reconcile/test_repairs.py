@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from snfpipe.errors import ConfigError, Refused
-from snfpipe.jobs.repair import read_plan, write_plan
-from snfpipe.places.local import LocalPlace
+from snfpipe.reconcile.repair import read_plan, write_plan
+from snfpipe.storage.local import LocalPlace
 from tests.audit.conftest import Case
 from tests.reconcile.conftest import (
     CUBE,
@@ -208,7 +208,7 @@ def test_a_repair_is_refused_where_something_changed_since(case, change):
 
 
 def test_a_change_between_looking_and_committing_moves_the_file_back(case, monkeypatch):
-    from snfpipe.jobs import repair_apply
+    from snfpipe.reconcile import repair_apply
 
     flip(cube(case))
     plan = scan(case, verify=True).plan

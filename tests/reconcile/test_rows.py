@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.audit import reconcile_stream
-from snfpipe.audit.reconcile_rows import live_twice, twice_named
-from snfpipe.audit.reconcile_stream import Difference, differences, registered
 from snfpipe.db import store
 from snfpipe.db.models import File, Process
 from snfpipe.errors import Refused
-from snfpipe.jobs.repair import RowChange
-from snfpipe.jobs.repair_rows import change_rows, hold_rows, reversed_rows
+from snfpipe.reconcile.repair import RowChange
+from snfpipe.reconcile.repair_rows import change_rows, hold_rows, reversed_rows
+from snfpipe.reconcile.rows import live_twice, twice_named
+from snfpipe.reconcile.stream import Difference, differences, registered
 
 PATHS = ["a-b/x", "a.x", "a/b", "a/b-c/d", "a/b.c", "a/b0", "Z", "a", "ä/ö", "z", "_", "a b", "A/x"]
 PRODUCT = "63340010034022000020300"  # and the last digit of its index
@@ -40,7 +39,7 @@ def process(index: int, state: str = "live") -> dict:
 @pytest.mark.services
 @pytest.mark.parametrize("page", [1, 4, 100])
 def test_rows_come_in_the_order_of_their_bytes_whatever_the_page(filled, monkeypatch, page):
-    monkeypatch.setattr(reconcile_stream, "_PAGE", page)
+    monkeypatch.setattr("snfpipe.reconcile.stream._PAGE", page)
     expected = sorted(((path, n) for n, path in enumerate(PATHS)), key=lambda it: it[0].encode())
     counted = []
     assert list(registered(filled, counted.append)) == expected

@@ -12,7 +12,7 @@ import pytest
 
 from snfpipe.reduce import PROGRAMS
 from snfpipe.reduce.formats import read_spectrum
-from snfpipe.reduce.program import run
+from snfpipe.reduce.programs.program import run
 from tests.closure.night import Work
 from tests.reduce.conftest import ARC, CONTINUUM, STAR
 

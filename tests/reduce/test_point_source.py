@@ -9,13 +9,13 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from snfpipe.reduce.extract_star import Extraction, Options, extract_star, flags
+from snfpipe.reduce.detector.frames import BadInput
 from snfpipe.reduce.formats import Cube
-from snfpipe.reduce.frames import BadInput
 from snfpipe.reduce.optics import Optics
-from snfpipe.reduce.program import BadOption, make_options
-from snfpipe.reduce.psf import FAMILIES, images
-from snfpipe.reduce.refraction import Air
+from snfpipe.reduce.point_source.extract_star import Extraction, Options, extract_star, flags
+from snfpipe.reduce.point_source.psf import FAMILIES, images
+from snfpipe.reduce.point_source.refraction import Air
+from snfpipe.reduce.programs.program import BadOption, make_options
 
 OPTICS = Optics.of("B", 512, 1152)
 KNOWN = {"airmass": 1.3, "parang": 40.0, "pressure": 616.0, "temperature": 2.0}

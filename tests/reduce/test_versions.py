@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from snfpipe.config.versions import load_version
 from snfpipe.reduce.formats import read_cube, read_frame
-from snfpipe.versions import load_version
 from tests.closure.night import Work
 from tests.reduce.conftest import ARC, CONTINUUM, STAR
 

@@ -1,0 +1,1 @@
+"""manage_jobs: list, validate, delete, restore."""

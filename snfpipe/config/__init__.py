@@ -1,0 +1,1 @@
+"""Files into validated, frozen values: productions, versions, sites, lists."""

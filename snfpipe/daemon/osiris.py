@@ -1,0 +1,311 @@
+"""Osiris: the post-mortem daemon, which settles the jobs of all productions of a database.
+
+One serves at a time, by a lease that it renews with every step of its work; Anubis waits, and
+takes over when the lease runs out or is given back.  What is to be done stands in the database:
+whoever takes over, after seconds or after days, goes on from there.  Two that serve at once, one
+of them believed dead, do no harm either: every change is conditional.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from snfpipe.config.project import Project
+from snfpipe.db import lease, store
+from snfpipe.db.session import Database
+from snfpipe.engines.base import Engine
+from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.jobs.active import InHand, of_engine
+from snfpipe.jobs.harvest import LATE, Harvester
+from snfpipe.jobs.late_ends import note_late_ends
+from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.products import Ended
+from snfpipe.jobs.register import restore_manifests
+from snfpipe.jobs.submit import Submitter
+from snfpipe.killpoint import killpoint
+from snfpipe.worker import processes
+
+T = TypeVar("T")
+
+HEARTBEAT_S = 60.0
+_TIDY_EVERY_S = 60.0
+_RENEWALS = 4  # renewals in the time that a lease holds
+_SHORT_S = 5.0  # how long one try at the database may take where signals have to be heard
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that Osiris did or met; ``kind`` is one of those in docs/osiris.md."""
+
+    kind: str
+    text: str = ""
+    job: str = ""
+    production: str = ""
+    unit: str = ""
+    state: str = ""
+    reason: str = ""
+    time: datetime = field(default_factory=store.utc_now)
+
+
+def lease_name(engine: str) -> str:
+    """Return the lease of the Osiris that serves an engine's jobs."""
+    return f"osiris {engine}"
+
+
+class Osiris:
+    """The daemon.
+
+    Parameters
+    ----------
+    project : Project
+        Whose site, engine and database.
+    database : Database
+        Where jobs stand.
+    engine : Engine
+        Whose jobs are looked after, of whatever production.
+    say : callable
+        Told of every event; also an attribute.
+    heartbeat_s : float
+        For how long it may be silent before Anubis takes over.
+    limit_s : float, optional
+        After so many seconds it hands over.
+    since : datetime, optional
+        Jobs given up as lost since then are looked at again; a week ago by default.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        database: Database,
+        engine: Engine,
+        say: Callable[[Event], None],
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        limit_s: float | None = None,
+        since: datetime | None = None,
+    ) -> None:
+        database = database.with_patience(_SHORT_S)  # it says so, and looks again
+        self._project = project
+        self._database = database
+        self._engine = engine
+        self.say = say
+        self._heartbeat_s = heartbeat_s
+        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._since = since
+        self._whose = of_engine(engine)
+        self._harvester = Harvester(project, database, engine, self._whose)
+        self._submitter = Submitter(project, database, engine, self._whose)
+        self._lease = lease_name(engine.name)
+        self._me = f"{socket.gethostname()} process {processes.identity(os.getpid())}"
+        self._renewed = float("-inf")
+        self._tidied = float("-inf")
+        self._away: Callable[[], object] | None = None  # what could not be done
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Hand over after what is being written now; a signal handler may call it."""
+        self._stopping = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
+
+    @property
+    def over(self) -> bool:
+        """Whether it is to stop: told so, or at the end of its time."""
+        return self._stopping or (self._deadline is not None and time.monotonic() > self._deadline)
+
+    def begin(self) -> None:
+        """Take the lease.
+
+        Raises
+        ------
+        Refused
+            Another Osiris serves.
+        ServiceUnavailable
+            The database does not answer.
+        """
+        if self._take():
+            self.say(Event("began", f"serves {self._engine.name} jobs of {self._database.shown}"))
+            return
+        with self._database.read() as session:
+            holder = lease.holder_of(session, self._lease)
+        raise Refused(
+            f"an Osiris serves already: {holder or 'it has just stopped'}",
+            hint="`anubis` waits and takes over when that one stops",
+        )
+
+    def wait(self, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Be Anubis, until `enough` says to wait no more; tell whether the lease was taken."""
+        self.say(Event("waits", "takes over when the heartbeat of Osiris stops"))
+        while not self.over and not enough():
+            if self._reach(self._take):
+                self.say(Event("took over", f"serves {self._engine.name} jobs from now on"))
+                return True
+            self._pause(min(self._heartbeat_s / _RENEWALS, self._project.site.poll_s))
+        return False
+
+    def serve(self, beside: Callable[[], object] = lambda: None) -> None:
+        """Look after jobs until it is time to stop; the lease is given back then.
+
+        Parameters
+        ----------
+        beside : callable
+            Called every turn, for what else is to be done; it raises nothing.
+
+        Raises
+        ------
+        Refused
+            Another took over: this one was silent for too long.
+        """
+        try:
+            while not self.over and self._keep():
+                began = time.monotonic()
+                beside()
+                settled = self._reach(self.cycle)
+                if not settled:
+                    self._pause(self._project.site.poll_s - (time.monotonic() - began))
+        finally:
+            self.end()
+
+    def once(self) -> None:
+        """Do what :meth:`serve` does, one turn of it; more where the grace has to be waited for.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The engine or the database does not answer.
+        """
+        try:
+            self.cycle()
+            until = time.monotonic() + 2 * self._engine.grace_s + 5
+            while self._harvester.in_doubt and not self.over and time.monotonic() < until:
+                self._pause(self._project.site.poll_s)
+                self.cycle()
+            self._tidy()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Give the lease back if it was taken, so that Anubis need not wait for it to run out."""
+        if self._renewed == float("-inf"):
+            return
+
+        def work() -> bool:
+            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
+            return True
+
+        self._reach(work)
+        self._renewed = float("-inf")
+        self.say(Event("stopped", "whoever waits takes over now"))
+
+    def preview(self) -> list[tuple[InHand, Ended]]:
+        """Return the jobs that would be settled now, and how; change nothing."""
+        return self._harvester.preview(self._since or store.utc_now() - LATE)
+
+    def cycle(self) -> int:
+        """Do all that is to be done now; return how many jobs were settled."""
+        settled = self._submitter.adopt()
+        trouble: ServiceUnavailable | None = None
+        try:
+            settled += self._submitter.send()
+        except ServiceUnavailable as error:  # what has ended is settled all the same
+            trouble = error
+        settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
+        if settled:
+            killpoint("osiris:before-report")
+        for job in settled:
+            self.say(_told(job))
+        if time.monotonic() - self._tidied > _TIDY_EVERY_S:
+            self._tidy()
+        if trouble := trouble or self._harvester.trouble:
+            raise trouble
+        return len(settled)
+
+    def _tidy(self) -> None:
+        """Do what need not be done every time."""
+        if self._tidied == float("-inf"):  # whoever served before may have been killed
+            restore_manifests(self._project, self._database, everything=True)
+        since = self._since or store.utc_now() - LATE
+        for late in note_late_ends(self._database, self._project.site, self._whose, since):
+            self.say(Event("late end", f"attempt {late.number}: {late.text}", job=late.job))
+        self._harvester.clear_incoming()
+        self._tidied = time.monotonic()
+
+    # --- the lease --------------------------------------------------------------------------
+
+    def _take(self) -> bool:
+        """Take or renew the lease; tell whether it is ours."""
+        began = time.monotonic()
+        ours = self._database.transact(
+            lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s)
+        )
+        if ours:
+            self._renewed = began
+        return ours
+
+    def _keep(self) -> bool:
+        """Renew the lease when it is time to, and wait while the database is away.
+
+        Returns
+        -------
+        bool
+            False where it is time to stop.
+
+        Raises
+        ------
+        Refused
+            The lease is another's.
+        """
+        while not self.over:
+            if time.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
+                return True
+            ours = self._reach(self._take)
+            if ours:
+                return True
+            if ours is not None:
+                raise Refused(
+                    f"another Osiris took over after {self._heartbeat_s:g} s of silence",
+                    hint="nothing is lost; `anubis` waits for the next turn",
+                )
+        return False
+
+    def _go_on(self) -> bool:
+        """Renew the lease in the middle of a long harvest; tell whether to go on with it."""
+        return not self.over and self._keep()
+
+    # --- services that go away --------------------------------------------------------------
+
+    def _reach(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` does, or None after a pause where a service is away."""
+        try:
+            result = work()
+        except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
+            if self._away is None:
+                self._away = work
+                told = error.message if isinstance(error, SnfError) else str(error)
+                self.say(Event("service away", told))
+            self._pause(max(1.0, self._project.site.poll_s))
+            return None
+        if self._away == work:  # the lease may well be renewed while a scheduler is away
+            self._away = None
+            self.say(Event("service back"))
+        return result
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but not beyond a word to stop."""
+        until = time.monotonic() + seconds
+        while not self.over and (left := until - time.monotonic()) > 0:
+            time.sleep(min(0.2, left))
+
+
+def _told(job: Settled) -> Event:
+    """Return the event of a settled job."""
+    return Event("settled", "", job.job, job.production, job.unit, job.state.value, job.reason)

@@ -1,0 +1,1 @@
+"""Jobs and products are deleted, kept in the trash, restored and purged."""

@@ -1,0 +1,97 @@
+"""What a look at the engine and the ledgers tells of jobs, noted in bulk before any is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from snfpipe.db import store
+from snfpipe.db.models import Attempt, Job
+from snfpipe.db.session import Database
+from snfpipe.engines.base import EngineOutcome
+from snfpipe.jobs.active import InHand, stored
+from snfpipe.jobs.postmortem import moment_of
+from snfpipe.states import State
+from snfpipe.worker.ledger import Record
+
+#: States of a job that the engine has, or had when it was last looked at.
+_WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A job whose attempt is over, and what the engine says of it."""
+
+    job: InHand
+    accounting: EngineOutcome | None = None
+    given_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A job that changed its state but is not over; ``starting`` is the ledger's, when it began."""
+
+    job: InHand
+    state: State
+    starting: Record | None = None
+
+
+def note(database: Database, moved: Sequence[Moved], over: Sequence[Over]) -> None:
+    """Store new states, and what the engine says of ends."""
+    changes = [*moved, *(Moved(it.job, State.ENDED) for it in over if _ends_now(it))]
+    for part in store.chunks(changes):
+        database.transact(partial(_write_states, part))
+    told = [it for it in over if it.accounting is not None and it.job.accounting is None]
+    for ends in store.chunks(told):
+        database.transact(partial(_write_facts, ends))
+
+
+def _ends_now(over: Over) -> bool:
+    """Tell whether *ended* is to be noted of a job that is over."""
+    return over.job.state in _WITH_ENGINE and not over.given_up
+
+
+def _write_states(moved: Sequence[Moved], session: Session) -> None:
+    """Change the states of jobs that are where they were seen."""
+    moment = store.utc_now()
+    for before in {it.job.state for it in moved}:
+        rows = [
+            {"id": it.job.job_id, "token": it.job.token, "state": it.state.value, "updated": moment}
+            for it in moved
+            if it.job.state is before
+        ]
+        store.update_rows(session, Job, rows, ["id", "token"], Job.state == before.value)
+    started = [
+        {
+            "token": it.job.token,
+            "started_at": moment_of(it.starting["time"]),
+            "host": str(it.starting.get("host", ""))[:80],
+        }
+        for it in moved
+        if it.starting
+    ]
+    store.update_rows(session, Attempt, started, ["token"])
+
+
+def _write_facts(over: Sequence[Over], session: Session) -> None:
+    """Keep what the engine says of ends."""
+    rows = [{"token": it.job.token, **_facts(it.accounting)} for it in over if it.accounting]
+    store.update_rows(session, Attempt, rows, ["token"])
+
+
+def _facts(outcome: EngineOutcome) -> dict[str, Any]:
+    """Return what an attempt's row says of an end that only the engine has told of so far."""
+    return {
+        "accounting": stored(outcome),
+        "exit_status": outcome.exit_status,
+        "signal": outcome.signal,
+        "cpu_s": outcome.cpu_s,
+        "memory_mb": outcome.memory_mb,
+        "host": outcome.host[:80],
+        "started_at": moment_of(outcome.started),
+        "ended_at": moment_of(outcome.ended),
+    }

@@ -1,0 +1,1 @@
+"""The archive against the database, and repairs of what differs."""

@@ -1,0 +1,261 @@
+"""What the database says of doubtful files: their rows, their jobs, and who else knows of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from snfpipe.db import store
+from snfpipe.db.models import Attempt, DeletedJob, File, Job, Owed, Process, ProcessParent
+from snfpipe.deletion import trash
+from snfpipe.deletion.trash_files import paths_of
+from snfpipe.errors import BadName
+from snfpipe.names import ProductName
+from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.states import IN_HAND, State
+
+
+class JobRow(NamedTuple):
+    """A job, as far as repairs are concerned with it."""
+
+    id: int
+    name: str
+    state: str
+    inputs_digest: str | None
+    reason: str
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether an attempt is on its way."""
+        return self.state in IN_HAND
+
+
+class FileRow(NamedTuple):
+    """A file's row, the state of its product, and the job that made it."""
+
+    id: int
+    area: str
+    name: str
+    path: str
+    size: int
+    checksum: str
+    id_process: str
+    role: str
+    night: str
+    state: str
+    job_id: int | None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The row's own columns, but the key."""
+        names = ("area", "name", "path", "size", "checksum", "id_process", "role", "night")
+        return {name: getattr(self, name) for name in names}
+
+
+class Vouched(NamedTuple):
+    """A file as the manifest of a settled job has it."""
+
+    id_process: str
+    role: str
+    checksum: str
+    size: int
+
+
+class Generation(NamedTuple):
+    """A live product, and the main file of it."""
+
+    id_process: str
+    job_id: int | None
+
+
+_FILE = (
+    File.id, File.area, File.name, File.path, File.size, File.checksum, File.id_process, File.role,
+    File.night, Process.state, Process.job_id,
+)  # fmt: skip
+
+
+def count(session: Session) -> int:
+    """Return how many files the archive should have."""
+    query = sa.select(sa.func.count()).select_from(File).where(File.area == "archive")
+    return int(session.scalar(query) or 0)
+
+
+def by_path(session: Session, paths: Iterable[str]) -> dict[str, FileRow]:
+    """Return path -> row of those files of the archive that have one."""
+    return {row.path: row for row in _files(session, File.path, paths) if row.area == "archive"}
+
+
+def by_name(session: Session, names: Iterable[str]) -> dict[str, list[FileRow]]:
+    """Return name -> rows, of lost files too."""
+    found: dict[str, list[FileRow]] = {}
+    for row in _files(session, File.name, names):
+        if row.area != "raw":
+            found.setdefault(row.name, []).append(row)
+    return found
+
+
+def _files(session: Session, column: Any, values: Iterable[str]) -> Iterator[FileRow]:
+    """Yield the rows where a column has one of some values."""
+    query = sa.select(*_FILE).join(Process, Process.id_process == File.id_process)
+    for part in store.chunks(value for value in values if storable(value)):
+        for row in session.execute(query.where(column.in_(part)).order_by(File.id)):
+            yield FileRow(*row)
+
+
+def storable(text: str) -> bool:
+    """Tell whether a database can hold a name at all: one that is no UTF-8 it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def twice_named(session: Session) -> list[str]:
+    """Return the names that several rows have."""
+    query = sa.select(File.name).group_by(File.name).having(sa.func.count() > 1)
+    return list(session.scalars(query))
+
+
+def live_twice(session: Session) -> list[list[Generation]]:
+    """Return the live generations of products that have several, the oldest first.
+
+    Productions of one version share names of products but for the index: generations are those
+    of one job.
+    """
+    ident = Process.id_process
+    base = sa.func.substr(ident, 1, sa.func.length(ident) - INDEX_DIGITS)
+    other = aliased(Process)
+    # of several generations one at least has an index, and few products have
+    query = (
+        sa.select(base, Process.job_id)
+        .where(
+            Process.state == "live",
+            Process.idx > 0,
+            sa.exists().where(
+                other.job_id.is_not_distinct_from(Process.job_id),
+                other.id_process.between(base.concat("000"), base.concat("999")),
+                sa.func.length(other.id_process) == sa.func.length(ident),
+                other.id_process != ident,
+                other.state == "live",
+            ),
+        )
+        .distinct()
+        .order_by(base)
+    )
+    found = []
+    for same, job_id in session.execute(query):
+        several = (
+            sa.select(ident, Process.job_id)
+            .where(ident.between(f"{same}000", f"{same}999"), Process.state == "live")
+            .where(Process.job_id.is_not_distinct_from(job_id))
+            .order_by(ident)
+        )
+        found.append(
+            [Generation(*row) for row in session.execute(several) if row[0][:-INDEX_DIGITS] == same]
+        )
+    return found
+
+
+def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
+    """Return id -> job."""
+    found: dict[int, JobRow] = {}
+    query = sa.select(Job.id, Job.name, Job.state, Job.inputs_digest, Job.reason)
+    for part in store.chunks(sorted(set(ids))):
+        found |= {row[0]: JobRow(*row) for row in session.execute(query.where(Job.id.in_(part)))}
+    return found
+
+
+def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
+    """Return product -> ids of the jobs whose live products were made from it."""
+    found: dict[str, list[int]] = {}
+    for part in store.chunks(sorted(set(id_processes))):
+        query = (
+            sa.select(ProcessParent.parent, Process.job_id)
+            .join(Process, Process.id_process == ProcessParent.child)
+            .where(
+                ProcessParent.parent.in_(part),
+                Process.state == "live",
+            )
+            .distinct()
+            .order_by(ProcessParent.parent, Process.job_id)
+        )
+        for parent, job_id in session.execute(query):
+            if job_id is not None:
+                found.setdefault(parent, []).append(job_id)
+    return found
+
+
+def vouched(
+    session: Session, job_ids: Iterable[int], names: Collection[str], id_processes: Collection[str]
+) -> dict[str, Vouched]:
+    """Return name -> file, of those files that the manifests of some jobs have.
+
+    Asked for by name, or by product; manifests hold many more.
+    """
+    found: dict[str, Vouched] = {}
+    for part in store.chunks(sorted(set(job_ids)), 100):
+        query = sa.select(Job.manifest).where(Job.id.in_(part), Job.manifest.is_not(None))
+        for text in session.scalars(query):
+            for product in json.loads(text or "{}").get("products", ()):
+                ident = product["id_process"]
+                for role, file in product["files"].items():
+                    if file["name"] in names or ident in id_processes:
+                        found[file["name"]] = Vouched(ident, role, file["sha256"], file["size"])
+    return found
+
+
+def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
+    """Return name -> id of the job that declared the product a file of that name belongs to."""
+    ids: dict[str, list[str]] = {}
+    for name in names:
+        try:
+            product = ProductName.parse(name.split(".", 1)[0] + ".fits")
+        except BadName:
+            continue
+        ids.setdefault(product.id_process, []).append(name)
+    found: dict[str, int] = {}
+    for part in store.chunks(sorted(ids)):
+        query = sa.select(Owed.id_process, Owed.job_id).where(Owed.id_process.in_(part))
+        for ident, job_id in session.execute(query):
+            found |= dict.fromkeys(ids[ident], job_id)
+    return found
+
+
+def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
+    """Return id -> state of those products that have a row."""
+    found: dict[str, str] = {}
+    for part in store.chunks(sorted(set(id_processes))):
+        query = sa.select(Process.id_process, Process.state).where(Process.id_process.in_(part))
+        found |= {ident: state for ident, state in session.execute(query)}
+    return found
+
+
+def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
+    """Return the attempts that may still register: of jobs in hand, and lost ones come late."""
+    found: set[str] = set()
+    waiting = [str(state) for state in IN_HAND | {State.LOST}]
+    for part in store.chunks(token for token in tokens if storable(token)):
+        query = (
+            sa.select(Attempt.token)
+            .join(Job, Job.id == Attempt.job_id)
+            .where(Attempt.token.in_(part), Job.token == Attempt.token, Job.state.in_(waiting))
+        )
+        found.update(session.scalars(query))
+    return found
+
+
+def in_transit(session: Session) -> set[str]:
+    """Return the files that a deletion is moving, or that it was killed while it moved."""
+    query = sa.select(DeletedJob.content).where(DeletedJob.state != trash.DELETED)
+    return {*paths_of(json.loads(text) for text in session.scalars(query))}
+
+
+def names_of(paths: Iterable[str]) -> Sequence[str]:
+    """Return the names of files."""
+    return [os.path.basename(path) for path in paths]

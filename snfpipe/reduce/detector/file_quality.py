@@ -1,0 +1,248 @@
+"""file_quality: raw frame -> electrons and variance, with statistics of quality.
+
+Per amplifier: overscan (mean of a row's overscan, median over rows), the difference between odd
+and even columns, gain; then the models of bias structure and dark current.  The variance is
+Poisson noise and read noise; saturated and bad pixels have a variance of 1e30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from scipy.ndimage import uniform_filter
+
+from snfpipe.reduce import calibration
+from snfpipe.reduce.detector.frames import (
+    BadInput,
+    Image,
+    RawFrame,
+    assemble,
+    number,
+    read_raw,
+    running_median,
+)
+from snfpipe.reduce.formats import Frame, kept, write_frame
+from snfpipe.reduce.grids import stretched
+from snfpipe.reduce.programs.program import Result, Work, make_options
+
+MASKED = 1e30
+
+#: Raw Fclass -> Fclass preprocessed.
+_PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 24: 24, 25: 70, 52: 54, 60: 61}
+
+#: Value of a worklist -> card of the header, with its comment.
+_CARDS = {
+    "efftime_s": ("EFFTIME", "[s] Effective exposure time"),
+    "jd": ("JD", "Julian date"),
+    "airmass": ("AIRMASS", "At mid-exposure"),
+    "parang": ("PARANG", "[deg] Parallactic angle at mid-exposure"),
+    "pressure": ("PRESSURE", "[mbar]"),
+    "temperature": ("TEMP", "[deg C]"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the plan.
+
+    Attributes
+    ----------
+    overscan_median_rows : int
+        Rows over which the overscan's level is a running median.
+    odd_even : bool
+        Take the difference between odd and even columns off.
+    bias_model, dark_model : bool
+        Take the models off, where an item asks for models at all.
+    """
+
+    overscan_median_rows: int = 5
+    odd_even: bool = True
+    bias_model: bool = True
+    dark_model: bool = True
+
+
+def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
+    """Return what makes one item with these options."""
+    options = make_options(Options, given)
+    return lambda work: _reduce(work, options)
+
+
+def _reduce(work: Work, options: Options) -> Result:
+    """Preprocess one frame."""
+    raw = read_raw(work.inputs["raw"])
+    channel = str(raw.header.get("CHANNEL", "")).strip() or work.item.rpartition("_")[2][:1]
+    detector = calibration.load("detector.json")
+    if channel not in detector:
+        raise BadInput(f"channel {channel!r} is none of B, R, P")
+    frame, values = preprocess(raw, channel, detector[channel], options, work.values)
+    write_frame(work.outputs["frame"], frame)
+    return Result(["frame"], values, quality=quality(raw_class(raw.header), channel, values))
+
+
+def preprocess(
+    raw: RawFrame,
+    channel: str,
+    tables: Mapping[str, Any],
+    options: Options,
+    known: Mapping[str, Any],
+) -> tuple[Frame, dict[str, float]]:
+    """Return a frame in electrons with its variance, and its statistics.
+
+    Parameters
+    ----------
+    raw : RawFrame
+        As read.
+    channel : str
+        B, R or P.
+    tables : mapping
+        The detector's calibration.
+    options : Options
+        Of the plan.
+    known : mapping
+        What is known of the exposure, see :data:`_CARDS`; models: whether to take them off.
+    """
+    saturate = number(raw.header, "SATURATE", 65535)
+    parts, variances, cards = [], [], fits.Header()
+    values: dict[str, float] = {}
+    for n in (0, 1):
+        level, noise_adu, comb = _overscan(raw, n, options)
+        gain = np.float32(tables["gain"][n])
+        adu = raw.data[n] - level[:, None]
+        if options.odd_even:
+            parity = (raw.columns[n][0] + np.arange(adu.shape[1])) % 2
+            adu = adu - (comb * (0.5 - parity)).astype(np.float32)
+        electrons = adu * gain
+        noise = noise_adu * float(gain)
+        variance = _expected(electrons, noise) + np.float32(noise**2)
+        full = raw.data[n] >= saturate
+        variance[full] = MASKED
+        parts.append(electrons)
+        variances.append(variance)
+        cards[f"RDNOISE{n + 1}"] = (round(noise, 4), "[e-] Read noise, from the overscan")
+        cards[f"OVSCMED{n + 1}"] = (round(float(np.median(level)), 4), "[ADU] Overscan level")
+        cards[f"SATURAT{n + 1}"] = (int(full.sum()), "Saturated pixels")
+        values |= {f"level_{n + 1}": float(np.median(level)), f"noise_{n + 1}": noise}
+    stored, variance = np.hstack(parts), np.hstack(variances)
+    _mask(variance, tables["bad"].get(str(stored.shape[1]), ()))
+    if known.get("models", channel != "P"):
+        darktime = number(raw.header, "DARKTIME", number(raw.header, "EXPTIME", 0.0))
+        stored = stored - _models(stored.shape, tables, darktime, options)
+    frame = Frame(
+        _header(raw.header, channel, cards, known),
+        assemble(stored, channel).astype(np.float64),
+        assemble(variance, channel).astype(np.float64),
+    )
+    saturated = sum(int(cards[f"SATURAT{n}"]) for n in (1, 2))
+    values["dark_missing"] = float("DARKTIME" not in raw.header)
+    return frame, values | _statistics(frame, saturated, values)
+
+
+def _expected(electrons: Image, noise: float) -> Image:
+    """Return the electrons expected in each pixel, for the noise of photons.
+
+    Where a pixel does not tell its own light from noise, its neighbours do: its own value would
+    make the variance follow the noise.
+    """
+    limit = np.float32(3 * noise)
+    around = uniform_filter(np.clip(electrons, -limit, limit), (5, 3), mode="nearest")
+    return np.maximum(np.where(electrons > limit, electrons, around), 0)
+
+
+def raw_class(header: fits.Header) -> int | None:
+    """Return a raw frame's class, which some cameras write as text."""
+    text = str(header.get("FCLASS", "")).strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def quality(fclass: int | None, channel: str, values: Mapping[str, float]) -> int:
+    """Return the quality that the cuts give: 1 good, 2 bad."""
+    for cut in calibration.load("cuts.json")["cuts"]:
+        if fclass in cut["fclass"] and channel in cut["channel"]:
+            value = values[cut["statistic"]]
+            if not cut.get("least", -np.inf) <= value <= cut.get("most", np.inf):
+                return 2
+    return 1
+
+
+def _overscan(raw: RawFrame, n: int, options: Options) -> tuple[Image, float, float]:
+    """Return an amplifier's level by row [ADU], its noise and its even-odd difference [ADU]."""
+    over = raw.overscan[n]
+    level = running_median(over.mean(axis=1, dtype=np.float64), options.overscan_median_rows)
+    start = raw.columns[n][1] % 2
+    first, second = over[:, 0::2].mean(dtype=np.float64), over[:, 1::2].mean(dtype=np.float64)
+    comb = first - second if start == 0 else second - first
+    parity = (raw.columns[n][1] + np.arange(over.shape[1])) % 2
+    flat = over - level[:, None] - (comb * (0.5 - parity))[None, :]
+    clipped = flat[np.abs(flat) < 5 * 1.4826 * np.median(np.abs(flat))]
+    # the level was taken from the same pixels: scale the scatter back up
+    noise = float(clipped.std()) * np.sqrt(over.shape[1] / (over.shape[1] - 0.4))
+    return level.astype(np.float32), noise, float(comb)
+
+
+def _models(
+    shape: tuple[int, ...], tables: Mapping[str, Any], darktime: float, options: Options
+) -> Image:
+    """Return the structure of bias and dark current [e-]."""
+    y = ((np.arange(shape[0]) + 0.5) / shape[0])[:, None]
+    model = np.zeros((shape[0], 1))
+    if options.bias_model:
+        height, scale = tables["bias"]
+        model = model + height * np.exp(-y / scale)
+        if "bias_map" in tables:
+            model = model + stretched(np.array(tables["bias_map"]), shape)
+    if options.dark_model:
+        rate, ratio, scale = tables["dark"]
+        model = model + rate * darktime * (1 + ratio * np.exp(-y / scale))
+    return model.astype(np.float32)
+
+
+def _mask(variance: Image, bad: Any) -> None:
+    """Mask the columns that calibration lists, with a row of margin."""
+    for column, row in bad:
+        variance[max(0, row - 1) :, column] = MASKED
+
+
+def _header(
+    raw: fits.Header, channel: str, cards: fits.Header, values: Mapping[str, Any]
+) -> fits.Header:
+    """Return the header of a preprocessed frame: what is kept, what was done, what is known."""
+    header = kept(raw)
+    header["CHANNEL"] = channel
+    fclass = raw_class(raw)
+    if fclass is not None:
+        header["FCLASS"] = (_PREPROCESSED.get(fclass, fclass), "File class")
+    header["CALIBDAT"] = (calibration.digest("file_quality"), "Calibration data, their digest")
+    header["OVSCDONE"] = (True, "Overscan taken off")
+    header["BUNIT"] = "electron"
+    header.extend(cards.cards)
+    for name, (card, comment) in _CARDS.items():
+        if values.get(name) is not None:
+            header[card] = (values[name], comment)
+    return header
+
+
+def _statistics(frame: Frame, saturated: int, measured: Mapping[str, float]) -> dict[str, float]:
+    """Return the statistics that quality is judged by."""
+    good = frame.data[frame.variance < MASKED / 10]
+    if not good.size:
+        raise BadInput("every pixel is saturated or bad")
+    noise = max(measured["noise_1"], measured["noise_2"])
+    p01, p50, p99, p999 = np.percentile(good, (1, 50, 99, 99.9))
+    return {
+        "mean": float(good.mean()),
+        "rms": float(good.std()),
+        "median": float(p50),
+        "p01": float(p01),
+        "p99": float(p99),
+        "p999": float(p999),
+        "contrast": float(p99 - p50) / max(noise, 1e-3),
+        "contrast_999": float(p999 - p50) / max(noise, 1e-3),
+        "read_noise": noise,
+        "underflow": float((good < -6 * noise).sum()),
+        "saturation": float(saturated),
+        "saturated_part": saturated / frame.data.size,
+    }

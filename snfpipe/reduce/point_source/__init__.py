@@ -1,0 +1,1 @@
+"""Cubes to the spectrum of a point source."""

@@ -1,0 +1,1 @@
+"""Preprocessed frames to cubes."""

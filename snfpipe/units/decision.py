@@ -1,0 +1,72 @@
+"""How a unit stands: the one table from a job's row, its digest and its manifest to an act."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from snfpipe.states import IN_HAND, SETTLED, State
+from snfpipe.units.job_rows import JobRow
+
+
+class Act(Enum):
+    """What a driver does about a unit."""
+
+    NOTHING = "nothing"
+    REWRITE = "rewrite its manifest"
+    ADOPT = "wait for the attempt on its way"
+    RUN = "run"
+
+
+class Standing(NamedTuple):
+    """A unit at one moment: what to do, the word for it in tables, and why."""
+
+    act: Act
+    word: str
+    reason: str
+
+
+NOT_CREATED = "not created"
+WAITING = "waiting"
+OUTDATED = "outdated"
+VALIDATED_OUTDATED = "validated but outdated"
+WAITS_FOR_VALIDATION = "waiting for validation"
+
+_IN_HAND = {str(state) for state in IN_HAND}
+_SETTLED = {str(state) for state in SETTLED}
+_NOT_CREATED = Standing(Act.RUN, NOT_CREATED, "it was never tried")
+
+
+def needs_digest(row: JobRow | None) -> bool:
+    """Tell whether it depends on the digest of its inputs what is to be done."""
+    return row is not None and row.state in _SETTLED and row.state != State.WAIVED
+
+
+def judge(row: JobRow | None, digest: str | None, manifest_there: bool) -> Standing:
+    """Say how a unit stands.
+
+    Parameters
+    ----------
+    row : JobRow or None
+        Its job, None where there is none.
+    digest : str or None
+        The digest of what would be selected now; not looked at unless :func:`needs_digest`.
+    manifest_there : bool
+        Whether the manifest on disk is the one of the row.
+    """
+    if row is None:
+        return _NOT_CREATED
+    state = row.state
+    if state in _IN_HAND:
+        return Standing(Act.ADOPT, state, "an attempt is on its way")
+    if state not in _SETTLED:
+        return Standing(Act.RUN, state, row.reason or "it is to be tried")
+    if state != State.WAIVED and row.inputs_digest != digest:
+        lost = row.inputs_digest is None and row.reason  # a repair took it away, and said why
+        if state == State.VALIDATED:
+            why = "its inputs, options or programs are not those it was made from"
+            return Standing(Act.NOTHING, VALIDATED_OUTDATED, lost or why)
+        return Standing(Act.RUN, OUTDATED, lost or "its inputs, options or programs changed")
+    if not manifest_there:
+        return Standing(Act.REWRITE, state, row.reason)
+    return Standing(Act.NOTHING, state, row.reason)

@@ -1,0 +1,218 @@
+"""Which units are fresh: all of them, in one look, before doit is told of any.
+
+A unit is fresh when the digest of what would be selected for it now is the one its job was
+made with.  Selecting is the dear part, so the last complete check is remembered: a unit is
+selected again only where the database's change stamp of one of its nights has moved, or its
+step has become another, or its target is observed in other nights.  The memory is a file a
+production; losing it costs one selection of everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import snfpipe
+from snfpipe.config.project import Project, Step
+from snfpipe.db.quick import shown_place
+from snfpipe.jobs.manifest import stamp_of
+from snfpipe.units.decision import Act, Standing, judge, needs_digest
+from snfpipe.units.graph import Graph, Unit, build_graph
+from snfpipe.units.job_rows import Look, look
+
+_FORMAT = 1
+
+
+class Check(NamedTuple):
+    """A complete check: how every unit of the graph stands.
+
+    ``stamps``: manifest -> modification time [ns], 0 where it is missing.
+    """
+
+    look: Look
+    graph: Graph
+    standings: dict[str, Standing]
+    stamps: dict[str, int]
+
+
+def check(project: Project) -> Check:
+    """Say how all units of the configured production stand."""
+    seen = look(project)
+    graph = build_graph(project, seen)
+    memory = _Memory(project, seen)
+    stamps = _stamps(project, graph.values())
+    digests: dict[str, str] = {}
+    doubtful: dict[str, list[Unit]] = {}
+    jobs = seen.jobs
+    known = {step.key: memory.units_of(step) for step in project.steps}
+    for task, unit in graph.items():
+        row = jobs.get((unit.step.production, unit.unit))
+        if row is None or not needs_digest(row):
+            continue
+        before = known[unit.step.key].get(unit.unit)
+        if before is None or before[0] != row.inputs_digest or memory.moved(unit):
+            doubtful.setdefault(unit.step.key, []).append(unit)
+        else:
+            digests[task] = before[0]
+    if doubtful:
+        digests.update(_select(project, doubtful))
+    standings = {}
+    for task, unit in graph.items():
+        row = jobs.get((unit.step.production, unit.unit))
+        there = True
+        if row is not None and row.manifest_sha:
+            before = known[unit.step.key].get(unit.unit)
+            stamp = stamps[unit.manifest]
+            there = stamp != 0 and (
+                (before is not None and before[1] == stamp)
+                or _sha_of(project, unit) == row.manifest_sha
+            )
+        standings[task] = judge(row, digests.get(task), there)
+    memory.save(graph, standings, digests, stamps)
+    return Check(seen, graph, standings, stamps)
+
+
+def select_digests(project: Project, units: Iterable[Unit]) -> dict[str, str]:
+    """Return task -> digest of what would be selected now, a step's units in one go."""
+    by_step: dict[str, list[Unit]] = {}
+    for unit in units:
+        by_step.setdefault(unit.step.key, []).append(unit)
+    return _select(project, by_step)
+
+
+def _select(project: Project, units: dict[str, list[Unit]]) -> dict[str, str]:
+    """Select, and digest what was found."""
+    from snfpipe.db.session import open_database
+    from snfpipe.plans import PLANS
+    from snfpipe.plans.base import digest
+
+    found: dict[str, str] = {}
+    database = open_database(project.site.database_url, project.root)
+    try:
+        with database.read() as session:
+            for wanted in units.values():
+                step = wanted[0].step
+                plans = PLANS[step.plan].select(session, step, [unit.unit for unit in wanted])
+                for unit in wanted:
+                    found[unit.task] = digest(step, plans[unit.unit])
+    finally:
+        database.close()
+    return found
+
+
+def _stamps(project: Project, units: Iterable[Unit]) -> dict[str, int]:
+    """Look at every manifest once."""
+    root = f"{project.root}{os.sep}"
+    return {
+        unit.manifest: stamp_of(unit.manifest if unit.manifest[0] == "/" else root + unit.manifest)
+        for unit in units
+    }
+
+
+def _sha_of(project: Project, unit: Unit) -> str:
+    """Return the digest of a manifest's bytes."""
+    try:
+        return hashlib.sha256((project.root / unit.manifest).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+class _Memory:
+    """The last complete check."""
+
+    def __init__(self, project: Project, seen: Look) -> None:
+        self.path = memory_path(project)
+        place = shown_place(project.site.database_url, project.root)
+        self.key = [_FORMAT, seen.revision, place, _plans_code()]
+        self.seen = seen
+        self.steps = {step.production: _identity(step) for step in project.steps}
+        self.content: dict[str, Any] = {"stamps": {}, "nights_of": {}, "steps": {}}
+        try:
+            content = json.loads(self.path.read_text())
+            if content["key"] == self.key:
+                self.content = content
+        except (OSError, ValueError, LookupError, TypeError):
+            pass
+        before = self.content["stamps"]
+        self.moved_nights = {n for n, seq in seen.stamps.items() if before.get(n) != seq}
+        self.moved_nights.update(night for night in before if night not in seen.stamps)
+        nights_of = self.content["nights_of"]
+        self.moved_targets = {
+            target
+            for target in {*nights_of, *seen.nights_of}
+            if nights_of.get(target) != seen.nights_of.get(target)
+        }
+
+    def units_of(self, step: Step) -> dict[str, tuple[str, int]]:
+        """Return the units of a step that were fresh: (digest, stamp of the manifest)."""
+        found = self.content["steps"].get(step.production)
+        if found is None or found["identity"] != self.steps[step.production]:
+            return {}
+        units: dict[str, tuple[str, int]] = found["units"]
+        return units
+
+    def moved(self, unit: Unit) -> bool:
+        """Tell whether anything may have changed that reaches a unit."""
+        if unit.unit in self.moved_targets and unit.step.unit_kind == "target":
+            return True
+        return bool(self.moved_nights) and not self.moved_nights.isdisjoint(unit.nights)
+
+    def save(
+        self,
+        graph: Graph,
+        standings: dict[str, Standing],
+        digests: dict[str, str],
+        stamps: dict[str, int],
+    ) -> None:
+        """Remember the units that are fresh; written aside and renamed."""
+        steps: dict[str, Any] = {
+            production: {"identity": identity, "units": {}}
+            for production, identity in self.steps.items()
+        }
+        for task, digest in digests.items():
+            if standings[task].act is Act.NOTHING:
+                unit = graph[task]
+                steps[unit.step.production]["units"][unit.unit] = [digest, stamps[unit.manifest]]
+        content = {
+            "key": self.key,
+            "stamps": self.seen.stamps,
+            "nights_of": self.seen.nights_of,
+            "steps": steps,
+        }
+        if content == self.content:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            aside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+            aside.write_text(json.dumps(content, separators=(",", ":")))
+            aside.replace(self.path)
+        except OSError:
+            return  # a memory that cannot be kept only costs time
+
+
+def memory_path(project: Project, kind: str = "fresh") -> Path:
+    """Return where a production keeps a cache of ours: beside its job folders."""
+    name = f"{project.version.label}-{project.production_key}.{kind}.json"
+    return project.site.jobs.parent / ".doit" / name
+
+
+def _identity(step: Step) -> str:
+    """Return the digest of all that selects a unit's inputs or makes its result."""
+    content = [step.identity, {role: list(names) for role, names in step.inputs.items()}]
+    text = json.dumps([content, step.minimum_status], sort_keys=True, default=dict)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plans_code() -> list[list[Any]]:
+    """Return what tells one state of the selecting code from another."""
+    folder = os.path.join(os.path.dirname(snfpipe.__file__), "plans")
+    with os.scandir(folder) as entries:
+        return sorted(
+            [entry.name, entry.stat().st_mtime_ns]
+            for entry in entries
+            if entry.name.endswith(".py")
+        )

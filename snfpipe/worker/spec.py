@@ -1,0 +1,221 @@
+"""The JobSpec: all that a job needs to know, as one JSON file; no job opens the database.
+
+Standard library only: it is read on the worker.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from snfpipe.worker.document import document
+
+FORMAT = 1
+
+#: Exit status of a script that found its unit taken by another.
+SUPERSEDED = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One product a job promises: its main file and the auxiliary ones."""
+
+    id_process: str
+    name: str
+    item: str
+    role: str
+    fclass: int
+    xfclass: int
+    parents: tuple[str, ...]
+    auxiliary: dict[str, str]
+    target_id: int | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Output role -> file name, the main file first."""
+        return {self.role: self.name, **self.auxiliary}
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One attempt at one job.
+
+    ``items`` is what the program works on, paths included; ``selection`` and ``identity`` are what
+    the manifest repeats.  ``keep`` leaves the products in the work folder, too; ``stays_in`` names
+    the folder that gets the products of a job that nothing is registered of.  What a job with
+    ``validates`` made is validated when it is registered, where nothing is missing.
+    """
+
+    job: str
+    production: str
+    plan: str
+    unit: str
+    unit_kind: str
+    version: str
+    token: str
+    number: int
+    folder: str
+    archive: str
+    environment: dict[str, str]
+    limits: dict[str, int]
+    command: tuple[str, ...]
+    options: dict[str, Any]
+    items: tuple[dict[str, Any], ...]
+    products: tuple[Product, ...]
+    selection: tuple[dict[str, Any], ...]
+    identity: dict[str, Any]
+    keep: bool = False
+    stays_in: str = ""
+    validates: bool = False
+    _text: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def incoming(self) -> Path:
+        """Where the job leaves its products."""
+        if self.stays_in:
+            return Path(self.stays_in)
+        return Path(self.archive) / ".incoming" / self.token
+
+    def worklist(self) -> list[dict[str, Any]]:
+        """Return the items as the program gets them: with a name for each file it is to leave."""
+        outputs: dict[str, dict[str, str]] = {item["item"]: {} for item in self.items}
+        for product in self.products:
+            outputs[product.item].update(product.files)
+        return [{**item, "outputs": outputs[item["item"]]} for item in self.items]
+
+    def to_json(self) -> str:
+        """Return the file's text: a line a field, and a line each of its items and products."""
+        if not self._text:  # made once: the database has it, and the attempt's folder
+            self._text.append(self._as_text())
+        return self._text[0]
+
+    def _as_text(self) -> str:
+        content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
+        content["products"] = [
+            {name: getattr(product, name) for name in _PRODUCT_FIELDS} for product in self.products
+        ]
+        content["format"] = FORMAT
+        return document(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            The text is no spec, or one of another format.
+        """
+        content = json.loads(text)
+        if content.pop("format", None) != FORMAT:
+            raise ValueError(f"no job spec of format {FORMAT}")
+        content["products"] = tuple(
+            Product(**{**entry, "parents": tuple(entry["parents"])})
+            for entry in content["products"]
+        )
+        for key in ("command", "items", "selection"):
+            content[key] = tuple(content[key])
+        return cls(**content)
+
+
+_FIELDS = [it.name for it in fields(JobSpec) if it.init]
+_PRODUCT_FIELDS = [it.name for it in fields(Product)]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFolder:
+    """The files of one attempt, ``<job folder>/<job>.attempts/001-<token>/<job>.*``."""
+
+    path: Path
+    job: str
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> Self:
+        """Return the folder a spec names."""
+        return cls(Path(spec.folder), spec.job)
+
+    @classmethod
+    def find(cls, path: Path) -> Self:
+        """Return the folder at `path`, named after the job its parent is named after."""
+        return cls(path, path.parent.name.removesuffix(".attempts"))
+
+    @property
+    def token(self) -> str:
+        """The attempt's token."""
+        return self.path.name.partition("-")[2]
+
+    @property
+    def spec(self) -> Path:
+        """The JobSpec."""
+        return self.path / f"{self.job}.json"
+
+    @property
+    def script(self) -> Path:
+        """The job script."""
+        return self.path / f"{self.job}.sh"
+
+    @property
+    def out(self) -> Path:
+        """The job's own output."""
+        return self.path / f"{self.job}.out"
+
+    @property
+    def err(self) -> Path:
+        """The job's own errors."""
+        return self.path / f"{self.job}.err"
+
+    @property
+    def engine_out(self) -> Path:
+        """What the engine and the wrapper have to say."""
+        return self.path / "engine.out"
+
+    @property
+    def engine_err(self) -> Path:
+        """Why the engine or the wrapper could not start the job."""
+        return self.path / "engine.err"
+
+    @property
+    def ledger(self) -> Path:
+        """What the job did."""
+        return self.path / f"{self.job}.ledger"
+
+    @property
+    def pid(self) -> Path:
+        """The wrapper's ``process id:start time``."""
+        return self.path / "pid"
+
+    @property
+    def usage(self) -> Path:
+        """CPU time used and allowed, and start of the running job [s], as its wrapper says."""
+        return self.path / "usage"
+
+    @property
+    def taken(self) -> Path:
+        """Created once: by the script that takes the unit, or by whoever gives the attempt up."""
+        return self.path / "taken"
+
+    @property
+    def work(self) -> Path:
+        """Where the steps work."""
+        return self.path / "work"
+
+    @property
+    def worklist(self) -> Path:
+        """What the program is to do."""
+        return self.path / "worklist.json"
+
+    @property
+    def results(self) -> Path:
+        """What the program says it did."""
+        return self.path / "results.jsonl"
+
+    @property
+    def job_folder(self) -> Path:
+        """The folder of the job, which all its attempts share."""
+        return self.path.parent.parent
+
+    def load(self) -> JobSpec:
+        """Read the spec."""
+        return JobSpec.from_json(self.spec.read_text(encoding="utf-8"))

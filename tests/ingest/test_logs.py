@@ -1,0 +1,84 @@
+"""Observing logs and target lists: what is good is used, what is not is named by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snfpipe.ingest.logs import read_obslog, read_targets
+
+
+def log_of(folder: Path, *lines: str):
+    path = folder / "obslog.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return read_obslog(path)
+
+
+def test_a_log_is_read_by_frame_whatever_the_order_of_its_columns(tmp_path: Path) -> None:
+    log = log_of(
+        tmp_path,
+        "channel,exposure,run,weather,run_kind,guide,filter,quality",
+        "B,003,001,fine,FollowUp,1,mf,1",
+        "R, 003 ,001,fine,,,,",
+    )
+    assert log.warnings == []
+    assert log.rows == {
+        (1, 3, 4): {"run": 1, "exposure": 3, "channel": 4, "run_kind": "FollowUp", "guide": 1,
+                    "filter": "mf", "quality": 1},
+        (1, 3, 2): {"run": 1, "exposure": 3, "channel": 2},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("exptime_s", "-1"), ("exptime_s", "nan"), ("exptime_s", "inf"), ("exptime_s", "long"),
+        ("guide", "1.5"), ("guide", "99999999999"), ("quality", "good"), ("guide_s", "1e300"),
+        ("filter", "x" * 21), ("filter", "a\x1bb"), ("run_kind", "a b"), ("run_type", "'; --"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_left_out_and_named(tmp_path: Path, column: str, value: str) -> None:
+    log = log_of(tmp_path, f"run,exposure,channel,object,{column}", f"1,3,B,GD71,{value}")
+    assert log.rows == {(1, 3, 4): {"run": 1, "exposure": 3, "channel": 4, "object": "GD71"}}
+    (warning,) = log.warnings
+    assert f"obslog.csv:2: {column} " in warning and warning.isprintable()
+
+
+@pytest.mark.parametrize("line", ["x,3,B", "1,,B", "1,3,G", "1,3,", "1", "1,3,4"])
+def test_a_bad_key_loses_its_line_only(tmp_path: Path, line: str) -> None:
+    log = log_of(tmp_path, "run,exposure,channel", line, "1,4,B")
+    assert list(log.rows) == [(1, 4, 4)]
+    assert log.warnings and all("obslog.csv:2: " in warning for warning in log.warnings)
+
+
+def test_a_log_without_a_key_column_or_without_a_file_is_told(tmp_path: Path) -> None:
+    assert "no column channel" in log_of(tmp_path, "run,exposure", "1,3").warnings[0]
+    (tmp_path / "obslog.csv").unlink()
+    assert "obslog.csv is missing" in read_obslog(tmp_path / "obslog.csv").warnings[0]
+    (tmp_path / "obslog.csv").symlink_to("obslog.csv")
+    assert "obslog.csv" in read_obslog(tmp_path / "obslog.csv").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("ra_deg", "361"), ("dec_deg", "-91"), ("type", "x" * 21), ("redshift", "nan"),
+     ("pi", "x" * 41), ("kind", "Super Nova"), ("mwebv", "low")],
+)  # fmt: skip
+def test_a_bad_value_of_a_target_is_left_out(tmp_path: Path, column: str, value: str) -> None:
+    path = tmp_path / "targets.csv"
+    path.write_text(f"name,iauc,{column}\nGD71,WD,{value}\n../x,,\n")
+    log = read_targets(path)
+    assert log.rows == {"GD71": {"name": "GD71", "iauc": "WD"}}
+    assert [warning.split(": ")[0].split(":")[1] for warning in log.warnings] == ["2", "3"]
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200))
+def test_any_bytes_give_rows_or_warnings(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "obslog.csv"
+    path.write_bytes(b"run,exposure,channel,object,exptime_s,guide\n" + content)
+    log = read_obslog(path)
+    assert all(warning.isprintable() for warning in log.warnings)

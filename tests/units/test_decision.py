@@ -1,0 +1,55 @@
+"""From a job's row, its digest and its manifest to what is done about the unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from snfpipe.states import MEANING, State
+from snfpipe.units.decision import Act, judge, needs_digest
+from snfpipe.units.job_rows import JobRow
+
+
+def row(state: State, digest: str | None = "d1") -> JobRow:
+    return JobRow("SNF-0203-XZz-06334", "PFQ/06/334", str(state), "why", digest, "sha", 1)
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_one_act_for_each_digest(state):
+    same = judge(row(state), "d1", manifest_there=True)
+    other = judge(row(state), "d2", manifest_there=True)
+    meaning = MEANING[state]
+    if meaning.in_hand:
+        assert (same.act, other.act) == (Act.ADOPT, Act.ADOPT)
+    elif not meaning.settled:
+        assert (same.act, other.act) == (Act.RUN, Act.RUN)
+    elif state in (State.WAIVED, State.VALIDATED):
+        assert (same.act, other.act) == (Act.NOTHING, Act.NOTHING)
+    else:
+        assert (same.act, other.act) == (Act.NOTHING, Act.RUN)
+
+
+def test_a_unit_without_a_job_runs():
+    assert judge(None, None, manifest_there=False).act is Act.RUN
+
+
+def test_a_settled_failure_is_kept_with_its_reason():
+    standing = judge(row(State.FAILED), "d1", manifest_there=True)
+    assert (standing.act, standing.word, standing.reason) == (Act.NOTHING, "failed", "why")
+
+
+def test_a_missing_manifest_is_rewritten_and_never_re_run():
+    assert judge(row(State.DONE), "d1", manifest_there=False).act is Act.REWRITE
+
+
+def test_a_validated_unit_is_never_redone_but_says_that_it_is_outdated():
+    standing = judge(row(State.VALIDATED), "d2", manifest_there=True)
+    assert standing.act is Act.NOTHING
+    assert standing.word == "validated but outdated"
+
+
+def test_only_settled_units_that_could_run_again_need_their_inputs_selected():
+    assert needs_digest(row(State.DONE))
+    assert needs_digest(row(State.FAILED))
+    assert not needs_digest(row(State.RUNNING))
+    assert not needs_digest(row(State.WAIVED))
+    assert not needs_digest(None)
