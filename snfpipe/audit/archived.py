@@ -12,7 +12,7 @@ from snfpipe.audit import files
 from snfpipe.audit.findings import Finding, Kind
 from snfpipe.config.project import Project
 from snfpipe.db import store
-from snfpipe.db.models import File, Job, Owed, Process
+from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName
 from snfpipe.names import Night, ProductName, VersionName
@@ -123,9 +123,9 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
     with database.read() as session:
         for part in store.chunks(sorted(ids)):
             query = (
-                sa.select(Owed.id_process)
-                .join(Job, Job.id == Owed.job_id)
-                .where(Owed.id_process.in_(part), Job.state.in_([str(it) for it in IN_HAND]))
+                sa.select(Expected.id_process)
+                .join(Job, Job.id == Expected.job_id)
+                .where(Expected.id_process.in_(part), Job.state.in_([str(it) for it in IN_HAND]))
             )
             on_their_way.update(session.scalars(query))
     return {path for path in paths if path not in {ids[ident] for ident in on_their_way}}

@@ -40,7 +40,7 @@ from snfpipe.deletion.trash_files import (
 )
 from snfpipe.errors import Refused
 from snfpipe.killpoint import killpoint
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS
 from snfpipe.storage import archive
 
 DELETING, DELETED, RESTORING, RESTORED, PURGING = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database

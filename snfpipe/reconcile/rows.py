@@ -11,12 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from snfpipe.db import store
-from snfpipe.db.models import Attempt, DeletedJob, File, Job, Owed, Process, ProcessParent
+from snfpipe.db.models import Attempt, DeletedJob, Expected, File, Job, Process, ProcessParent
 from snfpipe.deletion import trash
 from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
-from snfpipe.names import ProductName
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.states import IN_HAND, State
 
 
@@ -221,7 +220,7 @@ def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
         ids.setdefault(product.id_process, []).append(name)
     found: dict[str, int] = {}
     for part in store.chunks(sorted(ids)):
-        query = sa.select(Owed.id_process, Owed.job_id).where(Owed.id_process.in_(part))
+        query = sa.select(Expected.id_process, Expected.job_id).where(Expected.id_process.in_(part))
         for ident, job_id in session.execute(query):
             found |= dict.fromkeys(ids[ident], job_id)
     return found
