@@ -39,6 +39,7 @@ COLUMNS = (
 )  # fmt: skip
 
 _BASE_DIGITS = 22  # of a process id without its index, leading zeros of the year kept
+_EXPOSURE = slice(-14, -11)  # the digits of the exposure in it
 
 
 class _Job(NamedTuple):
@@ -68,7 +69,7 @@ class _Live(NamedTuple):
 
 @dataclass
 class _Books:
-    """What four sources say of one step; the keys are process ids without their index."""
+    """What four sources say of one step; the keys are those of :func:`_key`."""
 
     step: Step
     jobs: dict[str, _Job]
@@ -92,7 +93,7 @@ class _Books:
         if base in self.declared:
             return self.declared[base].name
         extension = self.owed[base].extension
-        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", extension))
+        return str(ProductName.from_id(f"{_base(base)}{'0' * INDEX_DIGITS}", extension))
 
 
 def audit_products(
@@ -166,19 +167,31 @@ def _read(session: Session, project: Project, step: Step) -> _Books:
     for id_process, *told in session.execute(declared):
         found = _Declared._make(told)
         if found.unit in units:
-            book.declared[id_process[:-INDEX_DIGITS]] = found
+            book.declared[_key(id_process[:-INDEX_DIGITS], found.unit)] = found
     for row in session.execute(live):
         product = _Live(*row)
         if product.unit in units:
-            book.live[product.id_process[:-INDEX_DIGITS]].append(product)
+            book.live[_key(product.id_process[:-INDEX_DIGITS], product.unit)].append(product)
     for owed in expected(session, step, step.units):
-        book.owed[_base(owed, project.number)] = owed
+        base = ProductName(
+            owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number
+        ).base
+        book.owed[_key(base, owed.unit)] = owed
     return book
 
 
-def _base(owed: ExpectedProduct, number: int) -> str:
-    """Return an owed product's process id without its index."""
-    return ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, number).base
+def _key(base: str, unit: str) -> str:
+    """Return what tells a product from all others of its step.
+
+    That is its process id without the index; products of several exposures may be those of
+    several units (two lists that begin with one night), and have the unit behind it.
+    """
+    return f"{base} {unit}" if base[_EXPOSURE] == "000" else base
+
+
+def _base(key: str) -> str:
+    """Return the process id without its index."""
+    return key.partition(" ")[0]
 
 
 def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
@@ -341,8 +354,9 @@ def _count(book: _Books, lost: Collection[str]) -> Iterator[tuple[object, ...]]:
         )  # fmt: skip
 
 
-def _class_of(base: str) -> tuple[int, int]:
-    """Return the class of a process id without its index."""
+def _class_of(key: str) -> tuple[int, int]:
+    """Return the class of a product."""
+    base = _base(key)
     return int(base[-10:-7]), int(base[-7:-4])
 
 
@@ -350,5 +364,5 @@ def _nights(book: _Books, observed: SurveySoFar) -> Iterator[str]:
     """Yield the nights a step's products may be of."""
     for unit in book.step.units:
         yield from book.step.kind.nights(unit, observed)
-    for code in {base.zfill(_BASE_DIGITS)[:5] for base in (*book.owed, *book.live)}:
+    for code in {_base(key).zfill(_BASE_DIGITS)[:5] for key in (*book.owed, *book.live)}:
         yield str(Night.parse(code))

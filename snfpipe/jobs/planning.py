@@ -8,7 +8,7 @@ holds the whole spec, and who claimed it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def plan_jobs(
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
     digests = {plan.unit: digest(step, plan) for plan in plans}
     free = [plan for plan in plans if _is_free(rows[plan.unit], digests[plan.unit])]
-    names = _name(session, project, production_id, free)
+    names = _name(session, project, {rows[plan.unit].id for plan in free}, free)
     _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
     claimed = []
     settled = []
@@ -249,52 +249,57 @@ def _lock_rows(
 
 
 def _name(
-    session: Session, project: Project, production_id: int, plans: Iterable[UnitPlan]
+    session: Session, project: Project, job_ids: Collection[int], plans: Iterable[UnitPlan]
 ) -> dict[str, list[ProductName]]:
-    """Give every owed product an index that no other has, or is going to have.
+    """Give every expected product an index that no other has, or is going to have.
 
-    Until one of a job's attempts is registered, all of them get the same, unless a job of another
-    production was promised that one meanwhile.
+    Until one of a job's attempts is registered, all of them get the same, unless another job was
+    promised that one meanwhile: one of another production, or another unit whose product has
+    the same name but for the index, since it begins with the same night.
 
     Returns
     -------
     dict
-        Unit -> a name for each of its owed products.
+        Unit -> a name for each of its expected products.
     """
     names = {plan.unit: [product_name(project, it, 0) for it in plan.expected] for plan in plans}
     everything = [name for own in names.values() for name in own]
     for fclass in sorted({name.fclass for name in everything}):
         store.alone(session, f"index of {project.number} {fclass}")  # whoever claims the same
-    last = _promised(session, production_id, everything)
+    last = _promised(session, job_ids, everything)
     wanted = store.among(session, ProductIndex.base, [name.base for name in everything])
     query = sa.select(ProductIndex.base, ProductIndex.last).where(wanted)
     for base, index in session.execute(query):
         last[base] = max(index, last.get(base, 0))
-    return {
-        unit: [
+    for unit, own in names.items():
+        names[unit] = [
             replace(name, index=last[name.base] + 1) if name.base in last else name for name in own
         ]
-        for unit, own in names.items()
-    }
+        last.update((name.base, name.index) for name in names[unit] if not name.exposure.exposure)
+    return names
 
 
-def _promised(session: Session, production_id: int, names: Iterable[ProductName]) -> dict[str, int]:
-    """Return base -> highest index that jobs of other productions may still register under."""
+def _promised(
+    session: Session, job_ids: Collection[int], names: Iterable[ProductName]
+) -> dict[str, int]:
+    """Return base -> highest index that other jobs than these may still register under."""
     classes: dict[tuple[int, int], set[str]] = {}
     for name in names:
         classes.setdefault((name.fclass, name.xfclass), set()).add(str(name.exposure.night))
     last: dict[str, int] = {}
     for (fclass, xfclass), nights in classes.items():
         query = (
-            sa.select(Expected.id_process)
+            sa.select(Expected.job_id, Expected.id_process)
             .join(Job, Job.id == Expected.job_id)
             .where(
-                Job.state.in_(_MAY_REGISTER), Job.production_id != production_id,
-                Expected.reason.is_(None), Expected.fclass == fclass, Expected.xfclass == xfclass,
+                Job.state.in_(_MAY_REGISTER), Expected.reason.is_(None),
+                Expected.fclass == fclass, Expected.xfclass == xfclass,
                 Expected.night.in_(nights),
             )
         )  # fmt: skip
-        for ident in session.scalars(query):
+        for job_id, ident in session.execute(query):
+            if job_id in job_ids:
+                continue
             base, index = ident[:-INDEX_DIGITS], int(ident[-INDEX_DIGITS:])
             last[base] = max(index, last.get(base, 0))
     return last

@@ -98,10 +98,15 @@ class InFolder:
         """Plan attempts whose products get names that nobody in the folder has or will have."""
         # who ended meanwhile has left its products: looked at after who is under way
         taken = _taken(self.place, _under_way(self._engine, self.place))
-        return [
-            expand.unregistered(self.project, self.step, it.plan, self.place, taken, keep=self.keep)
-            for it in considered
-        ]
+        specs = []
+        for it in considered:
+            specs.append(
+                expand.unregistered(
+                    self.project, self.step, it.plan, self.place, taken, keep=self.keep
+                )
+            )
+            taken.update(product.name.partition(".")[0] for product in specs[-1].products)
+        return specs
 
 
 def _under_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
