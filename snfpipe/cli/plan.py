@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -76,28 +78,17 @@ def _show(
             click.echo(f"  makes {name}")
 
 
-def _main(name: str) -> None:
-    """Be the command of one plan: as ``snf plan``, without its first word."""
+def main() -> None:
+    """Be ``plan_<plan>``, the command of the plan that the script is named after.
+
+    It does as ``snf plan``, without its first word; any package names it as a console script.
+    """
+    script = Path(sys.argv[0]).name
     command = click.Command(
-        name=f"plan_{name}",
+        name=script,
         params=[param for param in plan.params if param.name != "mode"],
-        callback=partial(_show, name),
+        callback=partial(_show, script.removeprefix("plan_")),
         context_settings=_SETTINGS,
         help=plan.help,
     )
-    console(lambda: command, f"plan_{name}")
-
-
-def cube_generation_main() -> None:
-    """Be ``plan_cube_generation``."""
-    _main("cube_generation")
-
-
-def extract_star_main() -> None:
-    """Be ``plan_extract_star``."""
-    _main("extract_star")
-
-
-def file_quality_main() -> None:
-    """Be ``plan_file_quality``."""
-    _main("file_quality")
+    console(lambda: command, script)

@@ -92,8 +92,3 @@ def load_plan(root: Path, name: str, asked_by: Where | None = None) -> PlanFile:
     return PlanFile(
         spec, content.get("options", {}), content.get("words", {}), content["resources"], path
     )
-
-
-def list_plans(root: Path) -> list[PlanFile]:
-    """Return all installed plans, by name."""
-    return [load_plan(root, name) for name in plan_names()]

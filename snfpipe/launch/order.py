@@ -15,10 +15,11 @@ from pathlib import Path
 from snfpipe import names
 from snfpipe.config.lists import list_words, parse_list, read_list
 from snfpipe.config.personal import check_outver
-from snfpipe.config.plan_file import PlanFile, Resources, list_plans
+from snfpipe.config.plan_file import PlanFile, Resources, load_plan
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.config.tomlfile import Key
+from snfpipe.declarations.registry import plan_names, plan_spec
 from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, NotFound, Refused, UsageError, shown
 from snfpipe.launch.arguments import PlanWords, parse
@@ -67,7 +68,7 @@ def understand(project: Project, order: Order) -> Ordered:
     Refused
         A configured production is named, and the words contradict its file.
     """
-    plan = find_plan(project.root, order.mode)
+    plan = find_plan(project, order.mode)
     given = parse(plan, order.words)
     outver = project.outver if order.outver is None else order.outver
     if order.outver is not None:
@@ -87,21 +88,34 @@ def understand(project: Project, order: Order) -> Ordered:
     return Ordered(ordered, named, given.notes)
 
 
-def find_plan(root: Path, mode: str) -> PlanFile:
+def find_plan(project: Project, mode: str) -> PlanFile:
     """Return the plan called `mode` (``extract_star``, ``plan_extract_star``) or of that letter.
+
+    A letter that several installed packages use is that of the plan which the configured version
+    has a program for.
 
     Raises
     ------
     NotFound
         There is none; lists those there are.
+    UsageError
+        The letter is that of several plans.
     """
-    plans = list_plans(root)
+    specs = [plan_spec(name) for name in plan_names()]
     wanted = mode.removeprefix("plan_")
-    for plan in plans:
-        if wanted == plan.name or (mode == plan.spec.letter != ""):
-            return plan
-    known = ", ".join(f"{plan.spec.letter or '-'} {plan.name}" for plan in plans)
-    raise NotFound(f"there is no plan {shown(mode)}", hint=f"letters and plans: {known}")
+    found = [it.name for it in specs if it.name == wanted]
+    found = found or [it.name for it in specs if mode == it.letter != ""]
+    if len(found) > 1:
+        found = [it for it in found if it in project.version.programs] or found
+    if len(found) > 1:
+        raise UsageError(
+            f"the letter {mode} is that of several plans: {', '.join(found)}",
+            hint="give the plan's name",
+        )
+    if not found:
+        known = ", ".join(f"{it.letter or '-'} {it.name}" for it in specs)
+        raise NotFound(f"there is no plan {shown(mode)}", hint=f"letters and plans: {known}")
+    return load_plan(project.root, found[0])
 
 
 def read_units(plan: PlanFile, words: Sequence[str]) -> tuple[UnitKind, tuple[str, ...]]:

@@ -220,9 +220,14 @@ def _identity(step: Step) -> str:
 
 
 def _plans_code(project: Project) -> list[list[Any]]:
-    """Return what tells one state of the selecting code from another."""
-    folder = os.path.join(os.path.dirname(snfpipe.__file__), "plans")
-    with os.scandir(folder) as entries:
-        files = {entry.path for entry in entries if entry.name.endswith(".py")}
-    files.update(module_file(step.plan) for step in project.steps)
+    """Return what tells one state of the selecting code from another.
+
+    A plan's module comes with all modules beside it, since plans of a package share code.
+    """
+    folders = {os.path.join(os.path.dirname(snfpipe.__file__), "plans")}
+    folders.update(os.path.dirname(module_file(step.plan)) for step in project.steps)
+    files: set[str] = set()
+    for folder in folders:
+        with os.scandir(folder) as entries:
+            files.update(entry.path for entry in entries if entry.name.endswith(".py"))
     return sorted([path, stamp_of(path)] for path in files)
