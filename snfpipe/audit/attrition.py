@@ -131,10 +131,12 @@ class _Chain:
         self.members = {it.key: Members(it.kind, it.units, observed) for it in steps}
 
     def units(self) -> Iterator[Report]:
-        """Follow each kind of unit through the steps that work on it."""
+        """Follow each kind of unit through the steps that work on it, targets among all steps."""
         for kind in dict.fromkeys(step.kind for step in self.steps):
             steps = [step for step in self.steps if step.kind == kind]
             names = dict.fromkeys(unit for step in steps for unit in step.units)
+            if all(tuple(kind.targets(it, self.observed) or ()) == (it,) for it in names):
+                continue
             yield self._follow(f"{kind.name}s", steps, {it: {it} for it in names}, self._itself)
 
     def targets(self) -> Iterator[Report]:

@@ -98,7 +98,7 @@ def units_read(
         found.update(dict.fromkeys(others.by_night.get(night, ())))
     if others.by_target:
         own = kind.targets(unit, observed)
-        if own is None or it.scope in (Scope.SAME_NIGHT, Scope.NIGHT_TARGETS):
+        if own is None or it.scope is Scope.SAME_NIGHT:
             own = _targets_in(kind.nights(unit, observed), observed)
         for target in own:
             found.update(dict.fromkeys(others.by_target.get(target, ())))

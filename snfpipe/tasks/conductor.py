@@ -27,7 +27,7 @@ from snfpipe.jobs.submit import Submitter
 from snfpipe.states import IN_HAND, State
 from snfpipe.tasks.board import Board
 from snfpipe.units.decision import WAITS_FOR_VALIDATION, Action, Decision
-from snfpipe.units.graph import Unit
+from snfpipe.units.graph import Unit, comes_before
 from snfpipe.units.job_rows import JobRow, jobs_of, manifests_of
 from snfpipe.units.sequence import Considered, claim, consider, submit
 
@@ -250,7 +250,7 @@ class Conductor:
 
     def _held_back(self, unit: Unit) -> Decision | None:
         """Say why a unit has to wait for a person, or None."""
-        for task in unit.upstream:
+        for task in comes_before(self._project, unit):
             decision = self._board.decisions[task]
             unchecked = (
                 self._board.graph[task].step.validate == "person" and decision.word in _TO_VALIDATE

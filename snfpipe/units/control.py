@@ -20,7 +20,7 @@ from snfpipe.jobs.cancel import cancel as end_jobs
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.reopen import Failed, reopen
 from snfpipe.states import FAILURES, IN_HAND, State
-from snfpipe.units.graph import Graph, Unit, build_graph, select_units
+from snfpipe.units.graph import Graph, Unit, build_graph, comes_before, select_units
 from snfpipe.units.job_rows import read_rows
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def retry_jobs(project: Project, names: Collection[str], *, dry_run: bool = Fals
     wanted = {unit.task: unit for unit in _of_jobs(graph, names)}
     above = [*wanted.values()]
     while above:
-        for task in above.pop().upstream:
+        for task in comes_before(project, above.pop()):
             if task not in wanted:
                 wanted[task] = graph[task]
                 above.append(graph[task])

@@ -205,10 +205,13 @@ def memory_path(project: Project, kind: str = "fresh") -> Path:
 
 
 def _reach(unit: Unit) -> int:
-    """Return a number for the nights that may reach a unit, 0 where they are its own for good."""
+    """Return a number for the nights and targets that may reach a unit.
+
+    It is 0 where they are its own for good.
+    """
     if not depends_on_runs(unit.step.spec, unit.step.kind):
         return 0
-    return crc32(" ".join(unit.nights).encode())
+    return crc32(" ".join((*unit.nights, "", *unit.targets)).encode())
 
 
 def _identity(step: Step) -> str:

@@ -7,6 +7,7 @@ what it does read is selected when it is planned.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from snfpipe.config.project import Project
@@ -23,7 +24,8 @@ class Unit(NamedTuple):
 
     ``task`` is its name in doit, ``step:unit``; ``manifest`` is relative to the project where
     JOBDIR lies in it; ``upstream`` are the tasks whose manifests it may read; ``after`` the steps
-    that come before it as a whole; ``nights`` those whose changes may reach it.
+    that come before it as a whole; ``nights`` those whose changes may reach it; ``targets`` its
+    own, where it does not have all those of its nights.
     """
 
     task: str
@@ -33,6 +35,7 @@ class Unit(NamedTuple):
     upstream: tuple[str, ...]
     after: tuple[str, ...]
     nights: tuple[str, ...]
+    targets: tuple[str, ...]
 
 
 def build_graph(project: Project, rows: Rows) -> Graph:
@@ -66,9 +69,18 @@ def build_graph(project: Project, rows: Rows) -> Graph:
                 tuple(upstream),
                 after,
                 all_nights(step.spec.inputs, step.kind, unit, rows.observed),
+                tuple(step.kind.targets(unit, rows.observed) or ()),
             )
         members[step.key] = Members(step.kind, step.units, rows.observed)
     return graph
+
+
+def comes_before(project: Project, unit: Unit) -> Iterator[str]:
+    """Yield every unit that comes before a unit, those of steps that do as a whole among them."""
+    yield from unit.upstream
+    for key in unit.after:
+        step = project.step(key)
+        yield from map(step.task, step.units)
 
 
 def select_units(graph: Graph, patterns: tuple[str, ...]) -> list[Unit]:

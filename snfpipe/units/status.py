@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,7 +75,10 @@ class Status:
 def status(project: Project) -> Status:
     """Count units by state, each in exactly one; changes nothing."""
     found = check(project)
-    words = {task: word_of(found, unit) for task, unit in found.graph.items()}
+    open_in = open_units(found)
+    words = {
+        task: _word_and_blockers(found, unit, open_in)[0] for task, unit in found.graph.items()
+    }
     steps = []
     for step in project.steps:
         states = Counter(words[f"{step.key}:{unit}"] for unit in step.units)
@@ -97,32 +100,62 @@ def status(project: Project) -> Status:
 def unit_states(found: Check) -> tuple[UnitState, ...]:
     """Return all units with their words, as the audits take them."""
     states = []
+    open_in = open_units(found)
     for unit in found.graph.values():
         decision = found.decisions[unit.task]
-        word, waits_for = _word_and_blockers(found, unit)
+        word, waits_for = _word_and_blockers(found, unit, open_in)
         states.append(
             UnitState(unit.step.key, unit.unit, word, decision.reason, waits_for, unit.nights)
         )
     return tuple(states)
 
 
-def word_of(found: Check, unit: Unit) -> str:
+def word_of(found: Check, unit: Unit, open_in: OpenUnits) -> str:
     """Return the word a table has for a unit: its state, or what follows from the graph."""
-    return _word_and_blockers(found, unit)[0]
+    return _word_and_blockers(found, unit, open_in)[0]
 
 
-def _word_and_blockers(found: Check, unit: Unit) -> tuple[str, tuple[str, ...]]:
+#: Step -> some of its units that are not finished, or wait for a person.
+OpenUnits = Mapping[str, Sequence[str]]
+_ENOUGH = 3  # units of a step that are named where a whole step comes first
+
+
+def open_units(found: Check) -> OpenUnits:
+    """Return, for each step that comes before others as a whole, the first units that are open."""
+    open_in: dict[str, list[str]] = {key: [] for unit in found.graph.values() for key in unit.after}
+    for task, unit in found.graph.items():
+        some = open_in.get(unit.step.key)
+        if some is not None and len(some) < _ENOUGH and _is_open(found, task):
+            some.append(task)
+    return open_in
+
+
+def open_before(unit: Unit, open_in: OpenUnits) -> list[str]:
+    """Return the units that come before a unit; of whole steps only those that are open."""
+    return [*unit.upstream, *(task for key in unit.after for task in open_in[key])]
+
+
+def _is_open(found: Check, task: str) -> bool:
+    """Tell whether a unit is not finished."""
+    decision = found.decisions[task]
+    return (
+        decision.action is Action.RUN or decision.word in _ON_THEIR_WAY or _unchecked(found, task)
+    )
+
+
+def _unchecked(found: Check, task: str) -> bool:
+    """Tell whether a person has to validate a unit before others read it."""
+    validate = found.graph[task].step.validate
+    return validate == "person" and found.decisions[task].word in _TO_VALIDATE
+
+
+def _word_and_blockers(found: Check, unit: Unit, open_in: OpenUnits) -> tuple[str, tuple[str, ...]]:
     """Return a unit's word, and the units it waits for."""
     word = found.decisions[unit.task].word
     if word != NOT_CREATED:
         return word, ()
-    unchecked, unsettled = [], []
-    for task in unit.upstream:
-        above = found.decisions[task]
-        if above.action is Action.RUN or above.word in _ON_THEIR_WAY:
-            unsettled.append(task)
-        elif found.graph[task].step.validate == "person" and above.word in _TO_VALIDATE:
-            unchecked.append(task)
-    if unsettled:
-        return WAITING, tuple(unsettled)
-    return (WAITS_FOR_VALIDATION, tuple(unchecked)) if unchecked else (NOT_CREATED, ())
+    blockers = [task for task in open_before(unit, open_in) if _is_open(found, task)]
+    unfinished = tuple(task for task in blockers if not _unchecked(found, task))
+    if unfinished:
+        return WAITING, unfinished
+    return (WAITS_FOR_VALIDATION, tuple(blockers)) if blockers else (NOT_CREATED, ())

@@ -15,7 +15,7 @@ from snfpipe.units.decision import Action
 from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit, select_units
 from snfpipe.units.job_rows import manifests_of
-from snfpipe.units.status import word_of
+from snfpipe.units.status import OpenUnits, open_before, open_units, word_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -72,10 +72,12 @@ def why(project: Project, patterns: tuple[str, ...]) -> list[Why]:
         )
     database.close()
     manifests = {key: json.loads(text) for key, text in texts.items()}
+    open_in = open_units(found)
     return [
         _explain(
             found,
             unit,
+            open_in,
             manifests.get((unit.step.production, unit.unit)),
             _present(unit, considered[unit.task]),
         )
@@ -112,11 +114,15 @@ def _present(unit: Unit, now: Considered) -> dict[str, Any]:
 
 
 def _explain(
-    found: Check, unit: Unit, manifest: dict[str, Any] | None, present: dict[str, Any]
+    found: Check,
+    unit: Unit,
+    open_in: OpenUnits,
+    manifest: dict[str, Any] | None,
+    present: dict[str, Any],
 ) -> Why:
     """Put one unit's case into words."""
     decision = found.decisions[unit.task]
-    word = word_of(found, unit)
+    word = word_of(found, unit, open_in)
     differences = tuple(_differences(manifest, present)) if manifest else ()
     if decision.action is Action.ADOPT:
         verdict = "an attempt is on its way: doit waits for it"
@@ -137,7 +143,8 @@ def _explain(
         verdict = f"would not run: waived ({decision.reason})"
     else:
         verdict = "fresh: inputs, options, programs and environment are those of its manifest"
-    above = [t for t in unit.upstream if found.decisions[t].action in (Action.RUN, Action.ADOPT)]
+    before = open_before(unit, open_in)
+    above = [t for t in before if found.decisions[t].action in (Action.RUN, Action.ADOPT)]
     if above and decision.action is not Action.ADOPT:
         verdict += f"; {', '.join(above)} may change that"
     return Why(unit.task, word, decision.action is Action.RUN, verdict, differences)
