@@ -15,12 +15,16 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Process, ProcessParent
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound, shown
+from snfpipe.plans.unit_plan import ENTERED
 from snfpipe.worker.spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """The attempt that made a process, as its row and its worker have it."""
+    """The attempt that made a process, as its row and its worker have it.
+
+    ``entered`` are the values by hand that it read: table, values, why, who and when.
+    """
 
     job: str
     unit: str
@@ -36,6 +40,7 @@ class Making:
     ended: datetime | None
     exit_status: int | None
     options: dict[str, Any]
+    entered: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,12 @@ def _makings(session: Session, job_ids: Iterable[int]) -> dict[str, Making]:
                 ended=attempt.ended_at,
                 exit_status=attempt.exit_status,
                 options=dict(spec.options),
+                entered=tuple(
+                    {"table": given["by_hand"], "values": dict(given["values"])}
+                    | {name: given[name] for name in ENTERED}
+                    for given in spec.selection
+                    if "by_hand" in given
+                ),
             )
             found.update((product.id_process, making) for product in spec.products)
     return found

@@ -145,4 +145,12 @@ def _facts(node: Node) -> list[tuple[str, object]]:
         ("ran", f"{made.started} to {made.ended} on {made.host or 'unknown'} ({engine})"),
         ("exit status", made.exit_status),
         *((f"option {name}", value) for name, value in sorted(made.options.items())),
+        *(
+            (
+                f"entered in {it['table']}",
+                f"{', '.join(f'{name}={value}' for name, value in it['values'].items())}"
+                f" ({it['why']}; {it['who']}, {it['when']})",
+            )
+            for it in made.entered
+        ),
     ]

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "List, validate, cancel, resubmit, delete, restore jobs.",
     ),
     "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),
+    "enter": ("snfpipe.cli.enter:enter", "Enter values for a unit by hand, with the reason."),
     "qstat2": ("snfpipe.cli.qstat2:qstat2", "The jobs that run and wait."),
     "batch_jobs": ("snfpipe.cli.batch_jobs:batch_jobs", "Create jobs for many units; submit them."),
     "wrap_batch_jobs": ("snfpipe.cli.wrap_batch_jobs:wrap_batch_jobs", "The same for a long list."),

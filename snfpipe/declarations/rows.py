@@ -107,7 +107,7 @@ class UnitView:
     nights : sequence of str
         Its nights.
     by_hand : mapping
-        Table -> what somebody entered for this unit; tables without an entry are not there.
+        Table -> the values that somebody entered for this unit; tables without are not there.
     options : mapping
         The step's options.
     """

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
+from snfpipe.config.hand_tables import Entry, read_table
 from snfpipe.config.step import Step
 from snfpipe.declarations.rows import Candidate, Choice, Piece, Scalar, UnitView
 from snfpipe.declarations.spec import Input, Lacking, Output, Per, Scope
 from snfpipe.fclass import Pair
 from snfpipe.names import ExposureId
-from snfpipe.plans.by_hand import rows_by_hand
 from snfpipe.plans.candidates import Source, products, raw_frames
 from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.reach import in_reach, nights_read
@@ -39,7 +39,8 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
         Which units.
     """
     observed = SurveySoFar.of(session, step.root)
-    views = _views(session, step, units, observed)
+    tables = _tables(step)
+    views = _views(session, step, units, observed, tables)
     candidates = _candidates(session, step, units, observed)
     return {
         unit: _plan(
@@ -51,6 +52,7 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
                 )
                 for it, nights in _reached(step, unit, observed)
             },
+            _entered(tables, unit),
         )
         for unit in units
     }
@@ -58,7 +60,7 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
 
 def expected(session: Session, step: Step, units: Sequence[str]) -> list[ExpectedProduct]:
     """Return what raw frames and rules say should come out of each unit."""
-    views = _views(session, step, units, SurveySoFar.of(session, step.root))
+    views = _views(session, step, units, SurveySoFar.of(session, step.root), _tables(step))
     return [
         product
         for unit in units
@@ -70,14 +72,27 @@ def expected(session: Session, step: Step, units: Sequence[str]) -> list[Expecte
 # --- what there is, for all units at once --------------------------------------------------
 
 
+#: Table -> unit -> what a person entered for it.
+_Tables = Mapping[str, Mapping[str, Entry]]
+
+
+def _tables(step: Step) -> _Tables:
+    """Return the tables of values by hand that a plan reads."""
+    return {name: read_table(step.root, name, step.kind) for name in step.spec.by_hand}
+
+
+def _entered(tables: _Tables, unit: str) -> dict[str, Entry]:
+    """Return table -> what was entered for a unit, where something was."""
+    return {name: entries[unit] for name, entries in tables.items() if unit in entries}
+
+
 def _views(
-    session: Session, step: Step, units: Sequence[str], observed: SurveySoFar
+    session: Session, step: Step, units: Sequence[str], observed: SurveySoFar, tables: _Tables
 ) -> dict[str, UnitView]:
     """Return what the plan is shown of each unit."""
     spec, kind = step.spec, step.kind
     nights = {unit: kind.nights(unit, observed) for unit in units}
     frames = raw_frames(session, spec.observed, {n for own in nights.values() for n in own})
-    tables = {name: rows_by_hand(step.root, name, kind) for name in spec.by_hand}
     views = {}
     for unit, own in nights.items():
         targets = kind.targets(unit, observed)
@@ -90,7 +105,7 @@ def _views(
                 if targets is None or frame.target in targets
             ],
             own,
-            {name: rows[unit] for name, rows in tables.items() if unit in rows},
+            {name: entry.values for name, entry in _entered(tables, unit).items()},
             step.options,
         )
     return views
@@ -157,7 +172,7 @@ def _among(candidates: _ByNight, nights: Sequence[str] | None) -> list[Candidate
 # --- one unit ------------------------------------------------------------------------------
 
 
-def _plan(step: Step, view: UnitView, found: Found) -> UnitPlan:
+def _plan(step: Step, view: UnitView, found: Found, entered: Mapping[str, Entry]) -> UnitPlan:
     """Choose the inputs of every piece of work, and say what will come out or why not."""
     spec = step.spec
     inputs: dict[tuple[str, str], SelectedInput] = {}
@@ -180,7 +195,7 @@ def _plan(step: Step, view: UnitView, found: Found) -> UnitPlan:
         products += _outputs(step, view.unit, piece, _ids(_used(chosen)), flags, None)
     verdict = None if items else _verdict(step, view.unit, excuses, failures)
     return UnitPlan(
-        view.unit, tuple(inputs.values()), tuple(items), tuple(products), verdict, view.by_hand
+        view.unit, tuple(inputs.values()), tuple(items), tuple(products), verdict, entered
     )
 
 

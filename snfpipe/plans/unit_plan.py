@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from snfpipe.config.hand_tables import Entry
 from snfpipe.config.step import Step
 from snfpipe.declarations.rows import Scalar
 from snfpipe.names import INDEX_DIGITS, ExposureId
@@ -79,15 +80,18 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class UnitPlan:
-    """What is to be done for one unit; ``by_hand`` are the values that a person entered for it."""
+    """What is to be done for one unit; ``by_hand`` is what a person entered for it, by table."""
 
     unit: str
     inputs: tuple[SelectedInput, ...]
     items: tuple[Item, ...]
     expected: tuple[ExpectedProduct, ...]
     verdict: Verdict | None = None
-    by_hand: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    by_hand: Mapping[str, Entry] = field(default_factory=dict)
 
+
+#: What the selection says of a value by hand that does not count.
+ENTERED = ("why", "who", "when")
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
@@ -109,27 +113,29 @@ def selection(plan: UnitPlan) -> list[dict[str, Any]]:
         for given in sorted(plan.inputs, key=attrgetter("checksum", "id_process", "role"))
     ]
     return found + [
-        {"by_hand": table, "role": table, "checksum": checksum_of(row), "values": dict(row)}
-        for table, row in sorted(plan.by_hand.items())
+        {
+            "by_hand": table,
+            "role": table,
+            "checksum": hashlib.sha256(canonical(dict(entry.values)).encode()).hexdigest(),
+            "values": dict(entry.values),
+            **{name: getattr(entry, name) for name in ENTERED},
+        }
+        for table, entry in sorted(plan.by_hand.items())
     ]
-
-
-def checksum_of(row: Mapping[str, Scalar]) -> str:
-    """Return the SHA-256 of a row that a person entered."""
-    return hashlib.sha256(canonical(dict(row)).encode()).hexdigest()
 
 
 def digest(step: Step, plan: UnitPlan) -> str:
     """Return what a unit's result follows from, as SHA-256: inputs, identity, verdict.
 
     Of an input its bytes count, not the index III of its name: a product that was deleted and
-    made again, the same to the byte, makes no reader outdated.
+    made again, the same to the byte, makes no reader outdated.  Of a value by hand neither who
+    entered it nor when and why: the same value entered again makes nothing outdated.
     """
     verdict = asdict(plan.verdict) if plan.verdict else None
     inputs = [
         {**given, "id_process": given["id_process"][:-INDEX_DIGITS]}
         if "id_process" in given
-        else given
+        else {name: value for name, value in given.items() if name not in ENTERED}
         for given in selection(plan)
     ]
     content = {"inputs": inputs, "identity": step.identity, "verdict": verdict}

@@ -157,6 +157,10 @@ def _differences(manifest: Mapping[str, Any], present: Mapping[str, Any]) -> Ite
     for key in sorted({*old, *new}):
         before, now = old.get(key), new.get(key)
         name = f"input {key}"
+        if "by_hand" in (before or now or {}):
+            if before is None or now is None or before["checksum"] != now["checksum"]:
+                yield Difference(name, _entered(before), _entered(now))
+            continue
         if before is None or now is None:
             yield Difference(name, before and before["checksum"], now and now["checksum"])
             continue
@@ -167,6 +171,14 @@ def _differences(manifest: Mapping[str, Any], present: Mapping[str, Any]) -> Ite
     now_verdict = present["verdict"]
     if now_verdict is not None and tuple(now_verdict) != before_reason:
         yield Difference("verdict", ": ".join(before_reason), ": ".join(now_verdict))
+
+
+def _entered(given: Mapping[str, Any] | None) -> str | None:
+    """Return the values that a person entered, why, who and when, as a line can hold them."""
+    if given is None:
+        return None
+    values = ", ".join(f"{name}={value}" for name, value in given["values"].items())
+    return f"{values} ({given['why']}; {given['who']}, {given['when']})"
 
 
 def _compare(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
@@ -180,14 +192,18 @@ def _compare(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
 
 
 def _by_input(inputs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return inputs by name and role; the name is that of the file, without index and extension."""
+    """Return inputs by name and role; the name is that of the file, without index and extension.
+
+    Where two units of a step have products of one such name, the others' show the index.
+    """
     found = {}
     for given in inputs:
         if "by_hand" in given:
             found[f"entered in lists/{given['by_hand']}.csv"] = given
             continue
         stem = ProductName.from_id(given["id_process"]).stem
-        found[f"{stem.rpartition('_')[0]} ({given['role']})"] = given
+        name = f"{stem.rpartition('_')[0]} ({given['role']})"
+        found[name if name not in found else f"{stem} ({given['role']})"] = given
     return found
 
 
