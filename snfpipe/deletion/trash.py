@@ -40,7 +40,7 @@ from snfpipe.deletion.trash_files import (
 )
 from snfpipe.errors import Refused
 from snfpipe.killpoint import killpoint
-from snfpipe.names import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.storage import archive
 
 DELETING, DELETED, RESTORING, RESTORED, PURGING = (
@@ -206,7 +206,8 @@ def why_not(session: Session, content: rows.Content) -> str:
     if session.scalar(sa.select(Job.id).where(Job.name == name)) is not None:
         return f"a newer {name} stands; delete that first, or leave this one in the trash"
     made = [row["id_process"] for row in content.get("process", ()) if row["state"] == "live"]
-    bases = {ident[:-INDEX_DIGITS] for ident in made}
+    # one of several exposures may have a namesake of another unit; of its own there is no job
+    bases = {it[:-INDEX_DIGITS] for it in made if ProductName.from_id(it).exposure.exposure}
     for part in store.chunks(sorted(bases)):
         lasts = session.execute(
             sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
