@@ -59,7 +59,13 @@ def in_reach(
             return [one for one in found if own is None or _is_of(own, one, wide)]
         case Scope.NIGHT_TARGETS:
             targets = set(kind.all_targets(unit, observed))
-            return [one for one in found if one.target in targets]
+            own_nights = set(kind.nights(unit, observed))
+            return [
+                one
+                for one in found
+                # of the night that names a target only what is of the whole target
+                if one.target in targets and (one.id_exposure is None or one.night in own_nights)
+            ]
     return list(found)
 
 

@@ -67,6 +67,16 @@ def test_whatever_a_unit_may_select_comes_from_a_unit_that_it_waits_for(
             assert {one.unit for one in seen} <= set(edges)
 
 
+def test_of_the_night_that_names_a_target_only_what_is_of_the_whole_target_is_read() -> None:
+    observed = Observations([("00_300", "GD71"), ("00_301", "GD71")])
+    it = Input("role", ((18, 0),), Scope.NIGHT_TARGETS)
+    whole = candidate("00_300", "GD71", "GD71", exposure=False)
+    other = candidate("00_300", "00_300", "GD71", exposure=True)
+    mine = candidate("00_301", "00_301", "GD71", exposure=True)
+    assert nights_read(it, NIGHT, "00_301", observed) == ("00_301", "00_300")
+    assert in_reach(it, NIGHT, "00_301", observed, [whole, other, mine]) == [whole, mine]
+
+
 @given(data=st.data(), kind=KINDS, scope=st.sampled_from(Scope), days=st.integers(0, 60))
 def test_every_night_that_a_unit_may_read_from_is_looked_at_for_changes(
     data: st.DataObject, kind: UnitKind, scope: Scope, days: int
