@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "snfpipe.cli.manage.jobs:manage_jobs",
         "List, validate, cancel, resubmit, delete, restore jobs.",
     ),
+    "plans": ("snfpipe.cli.plans:plans", "What the installed plans read and write."),
     "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),
     "qstat2": ("snfpipe.cli.qstat2:qstat2", "The jobs that run and wait."),
     "batch_jobs": ("snfpipe.cli.batch_jobs:batch_jobs", "Create jobs for many units; submit them."),

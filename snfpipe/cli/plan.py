@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -76,28 +78,17 @@ def _show(
             click.echo(f"  makes {name}")
 
 
-def _main(name: str) -> None:
-    """Be the command of one plan: as ``snf plan``, without its first word."""
+def main() -> None:
+    """Be the command of one plan, by the name it is called by: ``plan_extract_star``.
+
+    A package that brings a plan names this function as ``plan_<name>`` among its own scripts.
+    """
+    called = Path(sys.argv[0]).name
     command = click.Command(
-        name=f"plan_{name}",
+        name=called,
         params=[param for param in plan.params if param.name != "mode"],
-        callback=partial(_show, name),
+        callback=partial(_show, called.removeprefix("plan_")),
         context_settings=_SETTINGS,
         help=plan.help,
     )
-    console(lambda: command, f"plan_{name}")
-
-
-def cube_generation_main() -> None:
-    """Be ``plan_cube_generation``."""
-    _main("cube_generation")
-
-
-def extract_star_main() -> None:
-    """Be ``plan_extract_star``."""
-    _main("extract_star")
-
-
-def file_quality_main() -> None:
-    """Be ``plan_file_quality``."""
-    _main("file_quality")
+    console(lambda: command, called)
