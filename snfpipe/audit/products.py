@@ -28,7 +28,7 @@ from snfpipe.db.models import BadFrame, Expected, Job, Process, Production
 from snfpipe.db.session import Database
 from snfpipe.names import INDEX_DIGITS, Night, ProductName
 from snfpipe.plans.observed import SurveySoFar
-from snfpipe.plans.selection import expected
+from snfpipe.plans.selection import expected_products
 from snfpipe.plans.unit_plan import ExpectedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
 
@@ -171,7 +171,7 @@ def _read(session: Session, project: Project, step: Step) -> _Books:
         product = _Live(*row)
         if product.unit in units:
             book.live[product.id_process[:-INDEX_DIGITS]].append(product)
-    for owed in expected(session, step, step.units):
+    for owed in expected_products(session, step, step.units):
         book.owed[_base(owed, project.number)] = owed
     return book
 

@@ -1,6 +1,6 @@
 """The engine behind all plans: from a declaration to what is selected and expected of units.
 
-:func:`select` answers for all units of a step in a query a source; :func:`expected` says from raw
+:func:`select` answers for all units of a step in a query a source; :func:`expected_products` says from raw
 frames and rules alone what should come out, whatever jobs declared.
 """
 
@@ -56,7 +56,7 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
     }
 
 
-def expected(session: Session, step: Step, units: Sequence[str]) -> list[ExpectedProduct]:
+def expected_products(session: Session, step: Step, units: Sequence[str]) -> list[ExpectedProduct]:
     """Return what raw frames and rules say should come out of each unit."""
     views = _views(session, step, units, SurveySoFar.of(session, step.root))
     return [

@@ -19,7 +19,7 @@ from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
 from snfpipe.ingest import fill
 from snfpipe.names import Night
-from snfpipe.plans.selection import expected, select
+from snfpipe.plans.selection import expected_products, select
 
 ROOT = Path(__file__).parents[2]
 LARGE = ("process", "process_parent", "file", "header", "exposure", "pose", "measurement",
@@ -102,7 +102,7 @@ def test_what_tools_ask_is_answered_by_indices(
 
 
 @pytest.mark.parametrize("step_key", ["file_quality", "cube_generation", "extract_star"])
-@pytest.mark.parametrize("question", [select, expected])
+@pytest.mark.parametrize("question", [select, expected_products])
 def test_what_plans_ask_is_answered_by_indices(
     database: Database, step_key: str, question: Callable[[Session, Step, list[str]], object]
 ) -> None:
