@@ -1,7 +1,7 @@
 """The engine behind all plans: from a declaration to what is selected and expected of units.
 
-:func:`select` answers for all units of a step in a query a source; :func:`expected_products` says from raw
-frames and rules alone what should come out, whatever jobs declared.
+:func:`select` answers for all units of a step in a query a source; :func:`expected_products` says
+from raw frames and rules alone what should come out, whatever jobs declared.
 """
 
 from __future__ import annotations
