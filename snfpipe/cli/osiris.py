@@ -296,7 +296,3 @@ def anubis_main() -> None:
 def update_sge_job_main() -> None:
     """Be ``update_sge_job``."""
     console(lambda: update_sge_job, "update_sge_job")
-
-
-if __name__ == "__main__":
-    console(lambda: click.Group(commands={"osiris": osiris, "anubis": anubis}), "osiris")

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import snfpipe
 from snfpipe.config.project import Project
 from snfpipe.daemon.osiris import Event, Osiris, lease_name
 from snfpipe.daemon.single import database_variable, scripts_of, submit_command
@@ -107,7 +108,7 @@ def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT
     SingleJobs(project.site)  # a site without a queue is refused
     folder = project.site.jobs.parent / ".osiris"
     folder.mkdir(parents=True, exist_ok=True)
-    daemon = [sys.executable, "-I", "-m", "snfpipe.cli.osiris", name.lower()]
+    daemon = [sys.executable, "-I", "-m", snfpipe.__name__, name.lower()]
     return submit_command(
         project, name, [*daemon, "--in-batch", f"{limit_s:g}", *words],
         log=folder / f"{name}.log",

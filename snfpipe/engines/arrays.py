@@ -23,6 +23,7 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome, Submission
 from snfpipe.errors import ConfigError, shown
+from snfpipe.worker import wrapper
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*\.([0-9a-f]{14})", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-f]{14}", re.ASCII)
@@ -32,7 +33,7 @@ _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.ASCI
 _SCRIPT = """\
 #!/bin/bash
 # Runs the attempt that task ${variable} of array {name} stands for; see the file `tasks`.
-cd -P -- {folder}/"${variable}" && exec {python} -I -m snfpipe.worker.wrapper "$PWD"
+cd -P -- {folder}/"${variable}" && exec {python} -I -m {wrapper} "$PWD"
 """
 
 
@@ -177,6 +178,7 @@ class ArrayFolder:
                 name=array.name,
                 folder=shlex.quote(str(self.path)),
                 python=shlex.quote(sys.executable),
+                wrapper=wrapper.__name__,
             ),
             encoding="utf-8",
         )

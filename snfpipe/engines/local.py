@@ -21,7 +21,7 @@ from signal import SIGTERM
 
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.errors import Refused, ServiceUnavailable
-from snfpipe.worker import processes
+from snfpipe.worker import processes, wrapper
 
 _BOOT_S = 10.0  # in which a wrapper that was just started says who it is
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
@@ -127,7 +127,7 @@ class LocalEngine:
         _write(slot, entry)
         with submission.stdout.open("ab") as out, submission.stderr.open("ab") as err:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "snfpipe.worker.wrapper", str(folder)],
+                [sys.executable, "-I", "-m", wrapper.__name__, str(folder)],
                 cwd=folder,
                 env={name: os.environ[name] for name in _KEPT if name in os.environ},
                 stdin=subprocess.DEVNULL,

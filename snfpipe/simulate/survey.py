@@ -125,7 +125,7 @@ def simulate_survey(
     Parameters
     ----------
     preset : Preset
-        From :func:`.presets.find_preset`, perhaps changed by :func:`.presets.change`.
+        From :func:`.presets.find_preset`, perhaps changed by :func:`.changes.change`.
     out : Path
         The raw folder: nights go to ``YY/DDD`` below it.
     jobs : int

@@ -7,10 +7,11 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from snfpipe.cli.manage.call import Call
 from snfpipe.cli.manage.trash import confirm, finish_open
 from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
@@ -20,9 +21,6 @@ from snfpipe.deletion.remove import check, plan_deletion
 from snfpipe.deletion.remove import delete as delete_jobs
 from snfpipe.errors import ConfigError, NotFound, Place, UsageError
 from snfpipe.jobs.select import find_jobs
-
-if TYPE_CHECKING:
-    from snfpipe.cli.manage.jobs import Call
 
 _FORMAT = 1
 

@@ -5,52 +5,24 @@ from __future__ import annotations
 import getpass
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from snfpipe.cli.main import console
+from snfpipe.cli.manage.call import Call
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config.project import Project, load_project
-from snfpipe.errors import UsageError
+from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.db.session import Database
-    from snfpipe.jobs.select import Listed, Wanted
+    from snfpipe.jobs.select import Listed
     from snfpipe.jobs.validate import Word
     from snfpipe.units.control import Change
 
 _NOT_ALL = 3  # exit code where something that was asked for was refused
-
-
-@dataclass(frozen=True)
-class Call:
-    """What every action needs."""
-
-    project: Project
-    database: Database
-    wanted: Wanted | None
-    by: str
-    dry_run: bool
-    as_json: bool
-
-    @property
-    def pattern(self) -> Wanted:
-        """The jobs that are meant; an action may not be called without."""
-        if self.wanted is None:
-            raise UsageError("no job is named", hint="say -j PATTERN")
-        return self.wanted
-
-    def find(self) -> list[Listed]:
-        """Return the jobs that are meant, for a change."""
-        from snfpipe.jobs.select import find_jobs
-
-        self.pattern.refuse_everything()
-        with self.database.read() as session:
-            return find_jobs(session, self.pattern)
 
 
 @click.command()

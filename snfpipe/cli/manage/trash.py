@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snfpipe.cli.manage.call import Call
 from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.deletion import trash
@@ -17,7 +18,6 @@ from snfpipe.errors import NotFound, Refused, UsageError
 from snfpipe.jobs.select import find_jobs
 
 if TYPE_CHECKING:
-    from snfpipe.cli.manage.jobs import Call
     from snfpipe.jobs.select import Wanted
 
 
