@@ -23,6 +23,7 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome, Submission
 from snfpipe.errors import ConfigError, shown
+from snfpipe.wholefile import write_whole
 from snfpipe.worker import wrapper
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*\.([0-9a-f]{14})", re.ASCII)
@@ -238,9 +239,7 @@ class ArrayFolder:
 
     @waiting.setter
     def waiting(self, tasks: Collection[int]) -> None:
-        aside = self.path / "waiting.new"
-        aside.write_text(",".join(ranges(tasks)))
-        aside.replace(self.path / "waiting")
+        write_whole(self.path / "waiting", ",".join(ranges(tasks)))
 
     def fail(self, tasks: Collection[int], reason: str) -> None:
         """Note that tasks will not run, and why."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any
 
 from snfpipe.errors import ConfigError, NotFound, Place, SnfError, printable, shown
 from snfpipe.storage.base import checked_path
+from snfpipe.wholefile import aside
 
 FORMAT = 1
 
@@ -106,13 +106,9 @@ class Plan:
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan aside and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="ascii") as file:
+    with aside(path, sync=True) as new, new.open("w", encoding="ascii") as file:
         file.write(f"{json.dumps(plan.header)}\n")
         file.writelines(f"{repair.to_json()}\n" for repair in plan.repairs)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def read_plan(path: Path) -> Plan:

@@ -20,6 +20,7 @@ from typing import Any
 
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
+from snfpipe.wholefile import write_whole
 from snfpipe.worker import processes
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
@@ -232,9 +233,7 @@ class Daemons:
         return content
 
     def _write(self, content: dict[str, Any]) -> None:
-        aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps(content, indent=1))
-        aside.replace(self._path)
+        write_whole(self._path, json.dumps(content, indent=1))
 
 
 def need(package: str, path: str) -> Path:
