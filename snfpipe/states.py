@@ -94,6 +94,8 @@ LEGAL: dict[State, frozenset[State]] = {
 IN_HAND = frozenset(state for state, meaning in MEANING.items() if meaning.in_hand)
 SETTLED = frozenset(state for state, meaning in MEANING.items() if meaning.settled)
 FAILURES = frozenset(state for state, meaning in MEANING.items() if meaning.failure)
+#: Of a job whose products may yet be registered: a late end corrects a loss.
+MAY_REGISTER = IN_HAND | {State.LOST}
 CLAIMABLE = frozenset(state for state in State if State.CLAIMED in LEGAL[state])
 
 

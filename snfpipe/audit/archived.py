@@ -125,7 +125,7 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
             query = (
                 sa.select(Owed.id_process)
                 .join(Job, Job.id == Owed.job_id)
-                .where(Owed.id_process.in_(part), Job.state.in_([str(it) for it in IN_HAND]))
+                .where(Owed.id_process.in_(part), Job.state.in_(IN_HAND))
             )
             on_their_way.update(session.scalars(query))
     return {path for path in paths if path not in {ids[ident] for ident in on_their_way}}

@@ -121,11 +121,9 @@ def read_job(project: Project, patterns: Sequence[Pattern], job: JobRef) -> JobE
 
 def attempt_folder(project: Project, job: JobRef) -> AttemptFolder | None:
     """Return the folder of a job's current attempt, None where it never had one."""
-    if not job.token:
-        return None
-    folder = project.site.jobs.parent / job.version / job.folder / f"{job.name}.attempts"
-    paths = sorted(folder.glob(f"*-{job.token}"))
-    return AttemptFolder.find(paths[-1]) if paths else None
+    folder = project.site.jobs.parent / job.version / job.folder
+    found = AttemptFolder.all_of(folder, job.name)
+    return next((it for it in found if it.token == job.token), None)
 
 
 def _items(folder: AttemptFolder) -> tuple[list[str], set[str]]:

@@ -18,10 +18,9 @@ from snfpipe.db.models import Attempt, Job, Process, ProcessParent, Production
 from snfpipe.deletion import rows
 from snfpipe.deletion.rows import Content
 from snfpipe.errors import Refused, shown
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import IN_HAND, MAY_REGISTER, State
 from snfpipe.storage import archive
 
-_MAY_REGISTER = IN_HAND | {State.LOST}  # a lost attempt may yet come to an end
 _Reads = dict[int, Counter[int]]  # job -> jobs that read its products, and how many of them
 _NAMED = 5  # jobs at most in one line
 
@@ -203,7 +202,7 @@ def _read_reads(session: Session) -> _Reads:
     specs = (
         sa.select(Job.id, Attempt.spec)
         .join(Attempt, Attempt.token == Job.token)
-        .where(Job.state.in_([state.value for state in _MAY_REGISTER]))
+        .where(Job.state.in_(MAY_REGISTER))
     )
     read_by: dict[str, set[int]] = {}
     for ident, text in session.execute(specs):

@@ -46,10 +46,13 @@ def attempt_folders(project: Project, deletion: str, content: Content) -> dict[P
     """Return where a job's attempts lie -> where they lie in the trash."""
     (job,) = content["job"]
     jobdir = _jobdir(project, content)
-    folder = f"{archive.check_path(job['folder'])}/{job['name']}.attempts"
-    trash = jobdir / archive.TRASH / deletion / folder
-    names = [f"{it['number']:03}-{it['token']}" for it in content.get("attempt", ())]
-    return {jobdir / folder / name: trash / name for name in names}
+    folder = archive.check_path(job["folder"])
+    places = (jobdir / folder, jobdir / archive.TRASH / deletion / folder)
+    pairs = (
+        [AttemptFolder.numbered(it, job["name"], row["number"], row["token"]).path for it in places]
+        for row in content.get("attempt", ())
+    )
+    return {there: in_trash for there, in_trash in pairs}
 
 
 def put_job_away(

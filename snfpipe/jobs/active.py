@@ -44,8 +44,8 @@ class InHand:
     @property
     def attempt(self) -> AttemptFolder:
         """The attempt's folder."""
-        attempts = self.jobs / self.folder / f"{self.name}.attempts"
-        return AttemptFolder(attempts / f"{self.number:03}-{self.token}", self.name)
+        folder = self.jobs / self.folder
+        return AttemptFolder.numbered(folder, self.name, self.number, self.token)
 
 
 def of_project(project: Project) -> Whose:
@@ -67,7 +67,7 @@ def in_hand(
     lost_since: datetime | None = None,
 ) -> list[InHand]:
     """Return jobs in hand (or in other `states`), and those given up as lost since a moment."""
-    wanted: Whose = Job.state.in_([state.value for state in states])
+    wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)
         given_up = sa.and_(Job.state == State.LOST.value, of_late)

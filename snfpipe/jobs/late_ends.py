@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -67,8 +66,8 @@ def note_late_ends(database: Database, site: Site, whose: Whose, since: datetime
         rows = session.execute(query).all()
     found = []
     for token, number, noted, job, attempts, folder, version in rows:
-        place = site.jobs.parent / version / folder / f"{job}.attempts" / f"{number:03}-{token}"
-        ended = _end_of(place, job)
+        place = site.jobs.parent / version / folder
+        ended = _end_of(AttemptFolder.numbered(place, job, number, token))
         if ended is not None and ended != noted:  # a row that was noted has the ledger's moment
             found.append(LateEnd(token, job, number, attempts, ended))
     if found:
@@ -76,9 +75,9 @@ def note_late_ends(database: Database, site: Site, whose: Whose, since: datetime
     return found
 
 
-def _end_of(place: Path, job: str) -> datetime | None:
+def _end_of(attempt: AttemptFolder) -> datetime | None:
     """Return when an attempt ended, as its ledger says."""
-    records = ledger.read(AttemptFolder(place, job).ledger)
+    records = ledger.read(attempt.ledger)
     ends = [record["time"] for record in records if record["kind"] in ("ending", "end")]
     return moment_of(ends[-1]) if ends else None
 

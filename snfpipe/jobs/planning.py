@@ -29,7 +29,7 @@ from snfpipe.db.models import (
 )
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
-from snfpipe.jobs import driver, expand, root
+from snfpipe.jobs import driver, root
 from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
     Settled,
@@ -41,11 +41,8 @@ from snfpipe.jobs.manifest import (
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS, UnitPlan, Verdict, digest
-from snfpipe.states import CLAIMABLE, IN_HAND, SETTLED, State, check_change
-from snfpipe.worker.spec import JobSpec
-
-#: States of a job whose products may yet be registered; a lost one may end late.
-_MAY_REGISTER = sorted({*IN_HAND, State.LOST})
+from snfpipe.states import CLAIMABLE, MAY_REGISTER, SETTLED, State, check_change
+from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +142,14 @@ def plan_jobs(
     changes: list[dict[str, Any]] = []
     for plan in free:
         row = rows[plan.unit]
-        number = row.attempts + 1
+        place = project.site.jobs / row.folder
         token = secrets.token_hex(8)
-        folder = project.site.jobs / row.folder / f"{row.name}.attempts" / f"{number:03}-{token}"
-        spec = job_spec(
-            project, step, plan, expand.Attempt(number, token, folder), names[plan.unit],
-            variables, keep=keep,
-        )  # fmt: skip
+        folder = AttemptFolder.numbered(place, row.name, row.attempts + 1, token)
+        spec = job_spec(project, step, plan, folder, names[plan.unit], variables, keep=keep)
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
-            path = manifest_path(project.site.jobs / row.folder, row.name)
+            path = manifest_path(place, row.name)
             settled.append(_settle(spec, row, path, plan.verdict, attempt, change))
         else:
             check_change(row.name, row.state, State.CLAIMED)
@@ -288,7 +282,7 @@ def _promised(session: Session, production_id: int, names: Iterable[ProductName]
             sa.select(Owed.id_process)
             .join(Job, Job.id == Owed.job_id)
             .where(
-                Job.state.in_(_MAY_REGISTER), Job.production_id != production_id,
+                Job.state.in_(MAY_REGISTER), Job.production_id != production_id,
                 Owed.reason.is_(None), Owed.fclass == fclass, Owed.xfclass == xfclass,
                 Owed.night.in_(nights),
             )

@@ -88,7 +88,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     query = (
         sa.select(Job.name, Job.state, Attempt.engine_id, Attempt.host, Attempt.submitted_at)
         .join(Attempt, Attempt.token == Job.token)
-        .where(of_engine(engine), Job.state.in_([str(state) for state in IN_HAND]))
+        .where(of_engine(engine), Job.state.in_(IN_HAND))
         .order_by(Job.name)
     )
     with database.read() as session:
@@ -96,8 +96,8 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
         jobs += _unregistered(session, engine, look)
     if patterns:
         jobs = [it for it in jobs if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
-    order = {str(state): place for place, state in enumerate(_ORDER)}
-    jobs.sort(key=lambda job: order.get(job.state, len(order)))
+    order = {state: place for place, state in enumerate(_ORDER)}
+    jobs.sort(key=lambda job: order.get(State(job.state), len(order)))
     return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
@@ -107,7 +107,7 @@ def _unregistered(session: Session, engine: Engine, look: Look) -> list[QueuedJo
     An attempt that was submitted just now is known by its token before it is by its engine id.
     """
     strange = set(look.states) - _known(session, Attempt.engine_id, look.states)
-    found = {it: AttemptFolder.find(path) for it, path in sorted(engine.folders(strange).items())}
+    found = {it: AttemptFolder.at(path) for it, path in sorted(engine.folders(strange).items())}
     known = _known(session, Attempt.token, {attempt.token for attempt in found.values()})
     strangers = {it: attempt for it, attempt in found.items() if attempt.token not in known}
     usage = usage_of(strangers)
@@ -131,7 +131,7 @@ _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUE
 
 
 #: States of a job that the engine has, as far as the database knows.
-_WITH_ENGINE = {str(it) for it in (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)}
+_WITH_ENGINE = {State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING}
 
 
 def _job(

@@ -39,12 +39,11 @@ from snfpipe.jobs.manifest import (
 )
 from snfpipe.jobs.products import Ended, Standing
 from snfpipe.killpoint import killpoint
-from snfpipe.states import IN_HAND, State, check_change
+from snfpipe.states import MAY_REGISTER, State, check_change
 from snfpipe.storage import archive
 from snfpipe.worker.spec import AttemptFolder
 
 AT_ONCE = 40  # jobs in a transaction
-_OPEN = IN_HAND | {State.LOST}  # a late end corrects a loss
 
 
 def register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
@@ -254,7 +253,7 @@ def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> di
     return {
         ident: State(state)
         for ident, token, state in session.execute(query)
-        if token == tokens[ident] and state in _OPEN
+        if token == tokens[ident] and state in MAY_REGISTER
     }
 
 

@@ -42,7 +42,7 @@ def hold(session: Session, site: Site) -> None:
     in_hand = (
         sa.select(Job.id)
         .join(Attempt, Attempt.token == Job.token)
-        .where(Attempt.engine == site.engine, Job.state.in_(sorted(IN_HAND)))
+        .where(Attempt.engine == site.engine, Job.state.in_(IN_HAND))
     )
     if session.scalar(in_hand.limit(1)):
         _refuse_another(stands, root)

@@ -276,7 +276,7 @@ def _reopen(session: Session, step: Step) -> None:
             .where(
                 Production.name == step.production,
                 Job.unit.in_(part),
-                Job.state.in_([str(state) for state in FAILURES]),
+                Job.state.in_(FAILURES),
             )
         )
         rows = session.execute(query).all()

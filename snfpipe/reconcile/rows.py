@@ -17,7 +17,7 @@ from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
 from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import IN_HAND, MAY_REGISTER
 
 
 class JobRow(NamedTuple):
@@ -239,12 +239,11 @@ def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
 def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
     """Return the attempts that may still register: of jobs in hand, and lost ones come late."""
     found: set[str] = set()
-    waiting = [str(state) for state in IN_HAND | {State.LOST}]
     for part in store.chunks(token for token in tokens if storable(token)):
         query = (
             sa.select(Attempt.token)
             .join(Job, Job.id == Attempt.job_id)
-            .where(Attempt.token.in_(part), Job.token == Attempt.token, Job.state.in_(waiting))
+            .where(Attempt.token.in_(part), Job.token == Attempt.token, Job.state.in_(MAY_REGISTER))
         )
         found.update(session.scalars(query))
     return found

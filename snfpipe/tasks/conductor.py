@@ -46,7 +46,6 @@ _FIRST_PAUSE_S = 0.02
 _ADOPT_EVERY_S = 2.0
 _PATIENCE_S = 120.0  # how long a service may be away before a driver gives up
 _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
-_IN_HAND = {str(state) for state in IN_HAND}
 
 
 class Conductor:
@@ -186,7 +185,7 @@ class Conductor:
             rows = self._rows(session, self._in_hand)
         for task in [*self._in_hand]:
             row = rows.get(task)
-            if row is None or row[0].state not in _IN_HAND:
+            if row is None or row[0].state not in IN_HAND:
                 del self._in_hand[task]
                 self._ready[task] = None
                 self._settled_elsewhere.add(task)

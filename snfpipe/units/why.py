@@ -10,14 +10,11 @@ from typing import Any
 from snfpipe.config.project import Project
 from snfpipe.db.session import open_database
 from snfpipe.names import ProductName
-from snfpipe.states import FAILURES, IN_HAND, State
+from snfpipe.states import FAILURES, State
 from snfpipe.units.decision import Act
 from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit, select_units
 from snfpipe.units.status import word_of
-
-_FAILURES = {str(state) for state in FAILURES}
-_ON_THEIR_WAY = {str(state) for state in IN_HAND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ def _explain(
             verdict += "; it waits for a unit it reads from"
     elif differences:
         verdict = f"would not run: it is {word}; `snf retry` would not reopen it either"
-    elif word in _FAILURES:
+    elif word in FAILURES:
         verdict = (
             f"would not run: it is {word} ({standing.reason}) and nothing it depends on changed "
             "since; `snf retry` tries it again"

@@ -14,6 +14,8 @@ from snfpipe.worker.document import document
 
 FORMAT = 1
 
+_ATTEMPTS = ".attempts"  # ends the folder of all attempts at a job
+
 #: Exit status of a script that found its unit taken by another.
 SUPERSEDED = 75
 
@@ -137,9 +139,25 @@ class AttemptFolder:
         return cls(Path(spec.folder), spec.job)
 
     @classmethod
-    def find(cls, path: Path) -> Self:
+    def at(cls, path: Path) -> Self:
         """Return the folder at `path`, named after the job its parent is named after."""
-        return cls(path, path.parent.name.removesuffix(".attempts"))
+        return cls(path, path.parent.name.removesuffix(_ATTEMPTS))
+
+    @classmethod
+    def numbered(cls, job_folder: Path, job: str, number: int, token: str) -> Self:
+        """Return the folder of a job's attempt."""
+        return cls(job_folder / f"{job}{_ATTEMPTS}" / f"{number:03}-{token}", job)
+
+    @classmethod
+    def all_of(cls, job_folder: Path, job: str = "*") -> list[Self]:
+        """Return the attempts at a job that are there, the first one first; or at all jobs."""
+        found = job_folder.glob(f"{job}{_ATTEMPTS}/[0-9][0-9][0-9]-*")
+        return [cls.at(path) for path in sorted(found)]
+
+    @property
+    def number(self) -> int:
+        """The attempt's number."""
+        return int(self.path.name.partition("-")[0])
 
     @property
     def token(self) -> str:

@@ -185,7 +185,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m snfpipe.worker.wrapper ATTEMPT_FOLDER", file=sys.stderr)
         return 2
-    return run(AttemptFolder.find(Path(sys.argv[1])))
+    return run(AttemptFolder.at(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":
