@@ -100,7 +100,7 @@ class BatchEngine:
             look = self._look()
             room = self._slots - len(look.open) if not look.waiting else 0
             held_back = False
-            for array in group(batch, self._scheduler.largest_array()):
+            for array in group(batch, self._scheduler.largest_array):
                 held = len(array.submissions) > room
                 held_back = held_back or held
                 room = 0 if held else room - len(array.submissions)
