@@ -119,16 +119,11 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
         except BadName:
             continue
         ids[name.id_process] = path
-    on_their_way: set[str] = set()
+    owed = sa.select(Owed.id_process).join(Job, Job.id == Owed.job_id)
     with database.read() as session:
-        for part in store.chunks(sorted(ids)):
-            query = (
-                sa.select(Owed.id_process)
-                .join(Job, Job.id == Owed.job_id)
-                .where(Owed.id_process.in_(part), Job.state.in_(IN_HAND))
-            )
-            on_their_way.update(session.scalars(query))
-    return {path for path in paths if path not in {ids[ident] for ident in on_their_way}}
+        query = owed.where(Job.state.in_(IN_HAND))
+        on_their_way = store.scalars_in(session, query, Owed.id_process, ids)
+        return {*paths} - {ids[ident] for ident in on_their_way}
 
 
 def _file_finding(row: _Row, what: str) -> Finding:

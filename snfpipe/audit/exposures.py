@@ -35,18 +35,14 @@ def follow_exposures(
 ) -> Iterator[Report]:
     """Follow science exposures, a channel each, through the steps that make a product of each."""
     nights = sorted({unit for step in steps if step.unit_kind == "night" for unit in step.units})
-    raw = 0
-    for part in store.chunks(nights):
-        raw += session.scalar(
-            sa.select(sa.func.count()).where(
-                Process.fclass == _SCIENCE[0],
-                Process.xfclass == _SCIENCE[1],
-                Process.version == 0,
-                Process.night.in_(part),
-                Process.state == "live",
-                Process.channel.op("&")(_SPECTRAL) != 0,
-            )
-        ) or 0  # fmt: skip
+    science = sa.select(sa.func.count()).where(
+        Process.fclass == _SCIENCE[0],
+        Process.xfclass == _SCIENCE[1],
+        Process.version == 0,
+        Process.state == "live",
+        Process.channel.op("&")(_SPECTRAL) != 0,
+    )
+    raw = sum(store.scalars_in(session, science, Process.night, nights))
     counts = _declared(session, steps)
     rows: list[tuple[object, ...]] = []
     for step in steps:

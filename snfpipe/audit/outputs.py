@@ -152,13 +152,11 @@ def _uneven(
 
 def _missing(session: Session, missing: Sequence[tuple[JobRef, str]]) -> Iterator[Finding]:
     """Yield missing products under the names that were promised, with their reasons."""
-    told: dict[tuple[int, str], tuple[str, str | None]] = {}
-    for part in store.chunks(sorted({job.id for job, _ident in missing}), 1_000):
-        query = sa.select(Owed.job_id, Owed.id_process, Owed.name, Owed.failure).where(
-            Owed.job_id.in_(part), Owed.reason.is_(None)
-        )
-        for job_id, ident, name, failure in session.execute(query):
-            told[job_id, ident] = name, failure
+    query = sa.select(Owed.job_id, Owed.id_process, Owed.name, Owed.failure).where(
+        Owed.reason.is_(None)
+    )
+    found = store.rows_in(session, query, Owed.job_id, [job.id for job, _ident in missing], 1_000)
+    told = {(job_id, ident): (name, failure) for job_id, ident, name, failure in found}
     for job, ident in missing:
         name, failure = told[job.id, ident]
         what = failure or job.reason or f"its job is '{job.state}' and left it out"

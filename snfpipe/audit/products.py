@@ -206,11 +206,9 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
 
 def _bad_frames(session: Session, project: Project, nights: Sequence[str]) -> Iterator[Finding]:
     """Yield the raw frames that could not be taken: what they would owe, nobody knows."""
-    for part in store.chunks(nights):
-        query = sa.select(BadFrame.path, BadFrame.reason).where(BadFrame.night.in_(part))
-        for path, reason in session.execute(query.order_by(BadFrame.path)):
-            if not (project.site.raw / path).exists():
-                continue  # somebody took it away
+    query = sa.select(BadFrame.path, BadFrame.reason).order_by(BadFrame.path)
+    for path, reason in store.rows_in(session, query, BadFrame.night, nights):
+        if (project.site.raw / path).exists():  # nobody took it away
             yield Finding(
                 AUDIT, Kind.WRONG, PurePosixPath(path).name, path, f"raw frame not taken: {reason}",
                 "replace or remove it, then `snf arrive` and `doit`",

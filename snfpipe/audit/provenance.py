@@ -141,13 +141,13 @@ def _members(links: dict[str, tuple[str, ...]]) -> Iterator[str]:
 
 def _nodes(session: Session, idents: list[str]) -> dict[str, Node]:
     """Return the processes with their files and makers."""
-    rows: dict[str, tuple[Process, list[File]]] = {}
-    for part in store.chunks(idents):
-        for process in session.scalars(sa.select(Process).where(Process.id_process.in_(part))):
-            rows[process.id_process] = (process, [])
-        files = sa.select(File).where(File.id_process.in_(part)).order_by(File.name)
-        for file in session.scalars(files):
-            rows[file.id_process][1].append(file)
+    rows: dict[str, tuple[Process, list[File]]] = {
+        process.id_process: (process, [])
+        for process in store.scalars_in(session, sa.select(Process), Process.id_process, idents)
+    }
+    files = sa.select(File).order_by(File.name)
+    for file in store.scalars_in(session, files, File.id_process, idents):
+        rows[file.id_process][1].append(file)
     jobs = {process.job_id for process, _ in rows.values() if process.job_id is not None}
     makings = _makings(session, jobs)
     return {
@@ -179,33 +179,32 @@ def _flags(text: str) -> tuple[str, ...]:
 def _makings(session: Session, job_ids: Iterable[int]) -> dict[str, Making]:
     """Return process -> the last attempt that promised it under its very index."""
     found: dict[str, Making] = {}
-    for part in store.chunks(sorted(job_ids), 100):
-        query = (
-            sa.select(Attempt, Job.name)
-            .join(Job, Job.id == Attempt.job_id)
-            .where(Attempt.job_id.in_(part), Attempt.outcome.in_(("done", "incomplete")))
-            .order_by(Attempt.job_id, Attempt.number)
+    query = (
+        sa.select(Attempt, Job.name)
+        .join(Job, Job.id == Attempt.job_id)
+        .where(Attempt.outcome.in_(("done", "incomplete")))
+        .order_by(Attempt.job_id, Attempt.number)
+    )
+    for attempt, name in store.rows_in(session, query, Attempt.job_id, job_ids, 100):
+        try:
+            spec = JobSpec.from_json(attempt.spec)
+        except (ValueError, KeyError, TypeError):
+            continue  # made by other means than a job of ours
+        making = Making(
+            job=name,
+            unit=spec.unit,
+            plan=spec.plan,
+            version=spec.version,
+            attempt=attempt.number,
+            token=attempt.token,
+            engine=attempt.engine,
+            engine_id=attempt.engine_id,
+            host=attempt.host,
+            program=str(attempt.environment.get("program") or ""),
+            started=attempt.started_at,
+            ended=attempt.ended_at,
+            exit_status=attempt.exit_status,
+            options=dict(spec.options),
         )
-        for attempt, name in session.execute(query):
-            try:
-                spec = JobSpec.from_json(attempt.spec)
-            except (ValueError, KeyError, TypeError):
-                continue  # made by other means than a job of ours
-            making = Making(
-                job=name,
-                unit=spec.unit,
-                plan=spec.plan,
-                version=spec.version,
-                attempt=attempt.number,
-                token=attempt.token,
-                engine=attempt.engine,
-                engine_id=attempt.engine_id,
-                host=attempt.host,
-                program=str(attempt.environment.get("program") or ""),
-                started=attempt.started_at,
-                ended=attempt.ended_at,
-                exit_status=attempt.exit_status,
-                options=dict(spec.options),
-            )
-            found.update((product.id_process, making) for product in spec.products)
+        found.update((product.id_process, making) for product in spec.products)
     return found

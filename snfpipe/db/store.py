@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,7 @@ from snfpipe import flags
 from snfpipe.db.models import Base, Process, Production
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Row = Mapping[str, Any]
 
 
@@ -33,6 +34,36 @@ def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
             part = []
     if part:
         yield part
+
+
+def rows_in(
+    session: Session, query: sa.Select[*Ts], column: Any, values: Iterable[Any], size: int = 10_000
+) -> Iterator[sa.Row[*Ts]]:
+    """Yield the rows of `query` in which `column` is one of `values`, however many there are.
+
+    Asked for some at a time, in the order of the values: locks are taken by all in one order.
+    """
+    for part in chunks(sorted(set(values)), size):
+        yield from session.execute(query.where(column.in_(part)))
+
+
+def scalars_in(
+    session: Session,
+    query: sa.Select[T, *Ts],
+    column: Any,
+    values: Iterable[Any],
+    size: int = 10_000,
+) -> Iterator[T]:
+    """Yield the first column of what :func:`rows_in` does."""
+    return (row[0] for row in rows_in(session, query, column, values, size))
+
+
+def change_in(
+    session: Session, statement: sa.Update | sa.Delete, column: Any, values: Iterable[Any]
+) -> None:
+    """Change or delete the rows in which `column` is one of `values`, however many there are."""
+    for part in chunks(sorted(set(values))):
+        session.execute(statement.where(column.in_(part)))
 
 
 def alone(session: Session, what: str) -> None:

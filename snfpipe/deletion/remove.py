@@ -99,10 +99,7 @@ def check(plan: Plan) -> None:
 
 def _ids(session: Session, names: Collection[str]) -> list[int]:
     """Return the rows of jobs, all of which must be there."""
-    found: dict[str, int] = {}
-    for part in store.chunks(sorted(names)):
-        query = sa.select(Job.name, Job.id).where(Job.name.in_(part))
-        found.update({name: ident for name, ident in session.execute(query)})
+    found = dict(store.rows_in(session, sa.select(Job.name, Job.id), Job.name, names))
     gone = set(names) - found.keys()
     if gone:
         raise Refused(f"{_CHANGED}: {min(gone)} is gone", hint="look again")

@@ -85,10 +85,7 @@ def trashed(session: Session) -> list[Trashed]:
 
 def standing(session: Session, names: Collection[str]) -> set[str]:
     """Return those names that jobs have now."""
-    found: set[str] = set()
-    for part in store.chunks(names):
-        found.update(session.scalars(sa.select(Job.name).where(Job.name.in_(part))))
-    return found
+    return set(store.scalars_in(session, sa.select(Job.name), Job.name, names))
 
 
 # --- moving --------------------------------------------------------------------------------
@@ -207,19 +204,12 @@ def why_not(session: Session, content: rows.Content) -> str:
         return f"a newer {name} stands; delete that first, or leave this one in the trash"
     made = [row["id_process"] for row in content.get("process", ()) if row["state"] == "live"]
     bases = {ident[:-INDEX_DIGITS] for ident in made}
-    for part in store.chunks(sorted(bases)):
-        lasts = session.execute(
-            sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
-        )
-        ids = [f"{base}{n:0{INDEX_DIGITS}}" for base, last in lasts for n in range(last + 1)]
-        for some in store.chunks(ids):
-            query = sa.select(Process.id_process).where(
-                Process.id_process.in_(some), Process.state == "live"
-            )
-            found = session.scalar(query.limit(1))
-            if found is not None:
-                return f"a newer generation stands: process {found}"
-    return ""
+    indices = sa.select(ProductIndex.base, ProductIndex.last)
+    lasts = store.rows_in(session, indices, ProductIndex.base, bases)
+    ids = [f"{base}{n:0{INDEX_DIGITS}}" for base, last in lasts for n in range(last + 1)]
+    live = sa.select(Process.id_process).where(Process.state == "live").limit(1)
+    found = next(store.scalars_in(session, live, Process.id_process, ids), None)
+    return f"a newer generation stands: process {found}" if found else ""
 
 
 def _restore(project: Project, database: Database, it: Trashed, watch: Watch | None) -> Restored:
@@ -328,16 +318,12 @@ def _contents(
     database: Database, deletion: str, names: Collection[str], state: str
 ) -> list[rows.Content]:
     """Return the rows of those of some deleted jobs that are in a state."""
-    found = []
+    query = sa.select(DeletedJob.content).where(
+        DeletedJob.deletion == deletion, DeletedJob.state == state
+    )
     with database.read() as session:
-        for part in store.chunks(sorted(names)):
-            query = sa.select(DeletedJob.content).where(
-                DeletedJob.deletion == deletion,
-                DeletedJob.name.in_(part),
-                DeletedJob.state == state,
-            )
-            found += [json.loads(text) for text in session.scalars(query)]
-    return found
+        found = store.scalars_in(session, query, DeletedJob.name, names)
+        return [json.loads(text) for text in found]
 
 
 def _content(session: Session, it: Trashed, *, lock: bool = False) -> str | None:

@@ -121,9 +121,7 @@ class Scheduler(ABC):
     releases: ClassVar[tuple[str, ...]]
     cancels: ClassVar[tuple[str, ...]]
 
-    def __init__(
-        self, settings: Settings, output: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, settings: Settings, output: Mapping[str, str] | None = None) -> None:
         self._settings = settings
         self._commands = Commands({**(output or {}), **settings.environment}, settings.timeout_s)
 

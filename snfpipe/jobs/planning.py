@@ -159,7 +159,9 @@ def plan_jobs(
         changes.append(change)
     store.insert(session, Attempt, attempts)
     store.update_rows(session, Job, changes, ["id"])
-    _supersede(session, [rows[plan.unit].id for plan in free if plan.verdict])
+    live = sa.update(Process).where(Process.state == "live").values(state="superseded")
+    retired = [rows[plan.unit].id for plan in free if plan.verdict]  # they no longer make any
+    store.change_in(session, live, Process.job_id, retired)
     return Planned(tuple(claimed), tuple(settled))
 
 
@@ -226,19 +228,20 @@ def _lock_rows(
         for unit in units
     ]
     store.insert_new(session, Job, fresh)
-    rows: dict[str, _Row] = {}
-    for part in store.chunks(units):
-        query = (
-            sa.select(
-                Job.unit, Job.id, Job.name, Job.folder, Job.state, Job.attempts, Job.inputs_digest
-            )
-            .where(Job.production_id == production_id, Job.unit.in_(part))
-            .order_by(Job.id)
-            .with_for_update()
+    query = (
+        sa.select(
+            Job.unit, Job.id, Job.name, Job.folder, Job.state, Job.attempts, Job.inputs_digest
         )
-        for unit, ident, name, folder, state, attempts, seen in session.execute(query):
-            rows[unit] = _Row(ident, name, folder, State(state), attempts, seen)
-    return rows
+        .where(Job.production_id == production_id)
+        .order_by(Job.id)
+        .with_for_update()
+    )
+    return {
+        unit: _Row(ident, name, folder, State(state), attempts, seen)
+        for unit, ident, name, folder, state, attempts, seen in store.rows_in(
+            session, query, Job.unit, units
+        )
+    }
 
 
 def _name(
@@ -299,24 +302,22 @@ def _declare(
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
     """Replace what jobs declared that they owe."""
-    for part in store.chunks([job_id for job_id, _plan in plans]):
-        session.execute(sa.delete(Owed).where(Owed.job_id.in_(part)))
-    rows = []
-    for job_id, plan in plans:
-        for owed, name in zip(plan.owed, names[plan.unit], strict=True):
-            rows.append(
-                {
-                    "job_id": job_id,
-                    "id_process": name.id_process,
-                    "name": str(name),
-                    "fclass": owed.fclass,
-                    "xfclass": owed.xfclass,
-                    "channel": owed.channel,
-                    "night": str(owed.exposure.night),
-                    "id_exposure": owed.exposure.id_exposure,
-                    "reason": owed.reason,
-                }
-            )
+    store.change_in(session, sa.delete(Owed), Owed.job_id, [job_id for job_id, _plan in plans])
+    rows = [
+        {
+            "job_id": job_id,
+            "id_process": name.id_process,
+            "name": str(name),
+            "fclass": owed.fclass,
+            "xfclass": owed.xfclass,
+            "channel": owed.channel,
+            "night": str(owed.exposure.night),
+            "id_exposure": owed.exposure.id_exposure,
+            "reason": owed.reason,
+        }
+        for job_id, plan in plans
+        for owed, name in zip(plan.owed, names[plan.unit], strict=True)
+    ]
     store.insert_many(session, Owed, rows)
 
 
@@ -376,13 +377,3 @@ def _settle(
     else:
         change.update(token=None, attempts=row.attempts)
     return Settled(row.name, spec.production, spec.unit, path, verdict.state, verdict.reason, text)
-
-
-def _supersede(session: Session, job_ids: Sequence[int]) -> None:
-    """Retire the live products of jobs that no longer make any."""
-    for part in store.chunks(job_ids):
-        session.execute(
-            sa.update(Process)
-            .where(Process.job_id.in_(part), Process.state == "live")
-            .values(state="superseded")
-        )

@@ -84,21 +84,19 @@ class Standing:
 def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, Standing]]:
     """Return job id -> process id without index -> live product."""
     found: dict[int, dict[str, Standing]] = {}
-    for part in store.chunks(job_ids):
-        query = (
-            sa.select(*_STANDING)
-            .join(File, File.id_process == Process.id_process)
-            .where(Process.job_id.in_(part), Process.state == "live")
-            .order_by(Process.id_process, File.name)
-        )
-        for row in session.execute(query).mappings():
-            mine = found.setdefault(row["job_id"], {})
-            base = row["id_process"][:-INDEX_DIGITS]
-            file = MadeFile(row["name"], row["role"], row["checksum"], row["size"])
-            before = mine[base].files if base in mine else ()
-            mine[base] = Standing(
-                row["id_process"], row["quality"], row["quality_s"], row["status"], (*before, file)
-            )
+    query = (
+        sa.select(*_STANDING)
+        .join(File, File.id_process == Process.id_process)
+        .where(Process.state == "live")
+        .order_by(Process.id_process, File.name)
+    )
+    rows = store.rows_in(session, query, Process.job_id, job_ids)
+    for job_id, ident, quality, quality_s, status, name, role, checksum, size in rows:
+        mine = found.setdefault(job_id or 0, {})
+        base = ident[:-INDEX_DIGITS]
+        before = mine[base].files if base in mine else ()
+        files = (*before, MadeFile(name, role, checksum, size))
+        mine[base] = Standing(ident, quality, quality_s, status, files)
     return found
 
 
@@ -218,14 +216,11 @@ class _Changes:
 
     def write(self, session: Session) -> None:
         """Write everything, in bulk."""
-        for part in store.chunks(self._superseded):
-            session.execute(
-                sa.update(Process).where(Process.id_process.in_(part)).values(state="superseded")
-            )
+        retired = sa.update(Process).values(state="superseded")
+        store.change_in(session, retired, Process.id_process, self._superseded)
         store.insert_many(session, Process, self._processes)
         store.update_rows(session, Process, self._updates, ["id_process"])
-        for part in store.chunks(self._reparented):
-            session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
+        store.change_in(session, sa.delete(ProcessParent), ProcessParent.child, self._reparented)
         deleted_parents.forget(session, self._reparented)
         store.insert_many(session, ProcessParent, self._parents)
         store.insert_many(session, File, self._files)
@@ -253,20 +248,14 @@ def _parents_first(made: Sequence[Made]) -> list[Made]:
 
 def _flags_of(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
     """Return process id -> QualityS."""
-    found: dict[str, str] = {}
-    for part in store.chunks(sorted(id_processes)):
-        query = sa.select(Process.id_process, Process.quality_s).where(Process.id_process.in_(part))
-        found.update({ident: text for ident, text in session.execute(query)})
-    return found
+    query = sa.select(Process.id_process, Process.quality_s)
+    return dict(store.rows_in(session, query, Process.id_process, id_processes))
 
 
 def _poses(session: Session, made: Iterable[Made]) -> set[int]:
     """Return those poses of products that exist."""
-    wanted = {_pose(ProductName.from_id(it.product.id_process)) for it in made}
-    found: set[int] = set()
-    for part in store.chunks(sorted(ident for ident in wanted if ident is not None)):
-        found.update(session.scalars(sa.select(Pose.id_pose).where(Pose.id_pose.in_(part))))
-    return found
+    wanted = {_pose(ProductName.from_id(it.product.id_process)) for it in made} - {None}
+    return set(store.scalars_in(session, sa.select(Pose.id_pose), Pose.id_pose, wanted))
 
 
 def _pose(name: ProductName) -> int | None:
@@ -283,12 +272,8 @@ def _exposure(exposure: ExposureId) -> int | None:
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
     """Say of promised products why they are missing, or under which id they stand."""
-    for part in store.chunks([job.job_id for job in ended]):
-        session.execute(
-            sa.update(Owed)
-            .where(Owed.job_id.in_(part), Owed.failure.is_not(None))
-            .values(failure=None)
-        )
+    mended = sa.update(Owed).where(Owed.failure.is_not(None)).values(failure=None)
+    store.change_in(session, mended, Owed.job_id, [job.job_id for job in ended])
     rows = []
     for job in ended:
         for product in job.spec.products:

@@ -121,10 +121,7 @@ def _known(
     session: Session, column: InstrumentedAttribute[Any], values: Collection[str]
 ) -> set[str]:
     """Return those values that an attempt has in a column."""
-    known: set[str] = set()
-    for part in store.chunks(values):
-        known.update(session.scalars(sa.select(column).where(column.in_(part))))
-    return known
+    return set(store.scalars_in(session, sa.select(column), column, values))
 
 
 _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUED, State.CLAIMED)

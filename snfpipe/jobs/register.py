@@ -183,15 +183,10 @@ def restore_manifests(
             if names is None or name in names
         }
         missing = [ident for ident, path in paths.items() if names or not path.exists()]
-        texts = [
-            row
-            for part in store.chunks(missing)
-            for row in session.execute(
-                sa.select(Job.id, Job.name, Job.manifest).where(Job.id.in_(part))
-            )
-        ]
+        texts = sa.select(Job.id, Job.name, Job.manifest)
+        rows = list(store.rows_in(session, texts, Job.id, missing))
     written = []
-    for ident, name, text in texts:
+    for ident, name, text in rows:
         with suppress(OSError):
             write_manifest(paths[ident], text or "")
             written.append(name)
@@ -237,11 +232,8 @@ def _place(database: Database, place: Path, token: str, files: Mapping[str, str]
 
 def _registered(session: Session, paths: Iterable[str]) -> set[str]:
     """Return those paths in the archive that rows know."""
-    found: set[str] = set()
-    for part in store.chunks(paths):
-        query = sa.select(File.path).where(File.area == "archive", File.path.in_(part))
-        found.update(session.scalars(query))
-    return found
+    query = sa.select(File.path).where(File.area == "archive")
+    return set(store.scalars_in(session, query, File.path, paths))
 
 
 def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> dict[int, State]:

@@ -100,11 +100,10 @@ def by_name(session: Session, names: Iterable[str]) -> dict[str, list[FileRow]]:
 
 
 def _files(session: Session, column: Any, values: Iterable[str]) -> Iterator[FileRow]:
-    """Yield the rows where a column has one of some values."""
+    """Return the rows where a column has one of some values."""
     query = sa.select(*_FILE).join(Process, Process.id_process == File.id_process)
-    for part in store.chunks(value for value in values if storable(value)):
-        for row in session.execute(query.where(column.in_(part)).order_by(File.id)):
-            yield FileRow(*row)
+    found = store.rows_in(session, query.order_by(File.id), column, filter(storable, values))
+    return (FileRow(*row) for row in found)
 
 
 def storable(text: str) -> bool:
@@ -164,30 +163,23 @@ def live_twice(session: Session) -> list[list[Generation]]:
 
 def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
     """Return id -> job."""
-    found: dict[int, JobRow] = {}
     query = sa.select(Job.id, Job.name, Job.state, Job.inputs_digest, Job.reason)
-    for part in store.chunks(sorted(set(ids))):
-        found |= {row[0]: JobRow(*row) for row in session.execute(query.where(Job.id.in_(part)))}
-    return found
+    return {row[0]: JobRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
 
 
 def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
     """Return product -> ids of the jobs whose live products were made from it."""
     found: dict[str, list[int]] = {}
-    for part in store.chunks(sorted(set(id_processes))):
-        query = (
-            sa.select(ProcessParent.parent, Process.job_id)
-            .join(Process, Process.id_process == ProcessParent.child)
-            .where(
-                ProcessParent.parent.in_(part),
-                Process.state == "live",
-            )
-            .distinct()
-            .order_by(ProcessParent.parent, Process.job_id)
-        )
-        for parent, job_id in session.execute(query):
-            if job_id is not None:
-                found.setdefault(parent, []).append(job_id)
+    query = (
+        sa.select(ProcessParent.parent, Process.job_id)
+        .join(Process, Process.id_process == ProcessParent.child)
+        .where(Process.state == "live")
+        .distinct()
+        .order_by(ProcessParent.parent, Process.job_id)
+    )
+    for parent, job_id in store.rows_in(session, query, ProcessParent.parent, id_processes):
+        if job_id is not None:
+            found.setdefault(parent, []).append(job_id)
     return found
 
 
@@ -198,16 +190,14 @@ def vouched(
 
     Asked for by name, or by product; manifests hold many more.
     """
-    found: dict[str, Vouched] = {}
-    for part in store.chunks(sorted(set(job_ids)), 100):
-        query = sa.select(Job.manifest).where(Job.id.in_(part), Job.manifest.is_not(None))
-        for text in session.scalars(query):
-            for product in json.loads(text or "{}").get("products", ()):
-                ident = product["id_process"]
-                for role, file in product["files"].items():
-                    if file["name"] in names or ident in id_processes:
-                        found[file["name"]] = Vouched(ident, role, file["sha256"], file["size"])
-    return found
+    query = sa.select(Job.manifest).where(Job.manifest.is_not(None))
+    return {
+        file["name"]: Vouched(product["id_process"], role, file["sha256"], file["size"])
+        for text in store.scalars_in(session, query, Job.id, job_ids, 100)
+        for product in json.loads(text or "{}").get("products", ())
+        for role, file in product["files"].items()
+        if file["name"] in names or product["id_process"] in id_processes
+    }
 
 
 def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
@@ -220,33 +210,26 @@ def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
             continue
         ids.setdefault(product.id_process, []).append(name)
     found: dict[str, int] = {}
-    for part in store.chunks(sorted(ids)):
-        query = sa.select(Owed.id_process, Owed.job_id).where(Owed.id_process.in_(part))
-        for ident, job_id in session.execute(query):
-            found |= dict.fromkeys(ids[ident], job_id)
+    query = sa.select(Owed.id_process, Owed.job_id)
+    for ident, job_id in store.rows_in(session, query, Owed.id_process, ids):
+        found |= dict.fromkeys(ids[ident], job_id)
     return found
 
 
 def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
     """Return id -> state of those products that have a row."""
-    found: dict[str, str] = {}
-    for part in store.chunks(sorted(set(id_processes))):
-        query = sa.select(Process.id_process, Process.state).where(Process.id_process.in_(part))
-        found |= {ident: state for ident, state in session.execute(query)}
-    return found
+    query = sa.select(Process.id_process, Process.state)
+    return dict(store.rows_in(session, query, Process.id_process, id_processes))
 
 
 def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
     """Return the attempts that may still register: of jobs in hand, and lost ones come late."""
-    found: set[str] = set()
-    for part in store.chunks(token for token in tokens if storable(token)):
-        query = (
-            sa.select(Attempt.token)
-            .join(Job, Job.id == Attempt.job_id)
-            .where(Attempt.token.in_(part), Job.token == Attempt.token, Job.state.in_(MAY_REGISTER))
-        )
-        found.update(session.scalars(query))
-    return found
+    query = (
+        sa.select(Attempt.token)
+        .join(Job, Job.id == Attempt.job_id)
+        .where(Job.token == Attempt.token, Job.state.in_(MAY_REGISTER))
+    )
+    return set(store.scalars_in(session, query, Attempt.token, filter(storable, tokens)))
 
 
 def in_transit(session: Session) -> set[str]:
