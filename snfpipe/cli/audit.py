@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.audit_jobs import opened
 from snfpipe.cli.audit_output import print_reports, report_options, watching
+from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
 
 if TYPE_CHECKING:

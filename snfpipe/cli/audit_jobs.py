@@ -1,36 +1,16 @@
 """``check_job_output``, ``job_attrition``, ``jobErrors``, ``job_env_check``: audits of jobs.
 
-Each is a subcommand of ``snf`` and a console command of its old name.
+Each is a subcommand of ``snf`` and a command of its old name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from snfpipe.cli.audit_output import print_reports, report_options, watching
-from snfpipe.cli.main import console
-from snfpipe.config.project import Project, load_project
-
-if TYPE_CHECKING:
-    from snfpipe.db.session import Database
-
-
-@contextmanager
-def opened() -> Iterator[tuple[Project, Database]]:
-    """Give the configured production and its database."""
-    from snfpipe.db.session import open_database
-
-    project = load_project()
-    database = open_database(project.site.database_url, project.root)
-    try:
-        yield project, database
-    finally:
-        database.close()
+from snfpipe.cli.opened import opened
 
 
 @click.command()
@@ -135,23 +115,3 @@ def job_env_check(jobs: tuple[str, ...], as_json: bool, as_csv: bool, only_findi
     with opened() as (project, database):
         report = compare(project, database, jobs)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
-
-
-def check_job_output_main() -> None:
-    """Be ``check_job_output``."""
-    console(lambda: check_job_output, "check_job_output")
-
-
-def job_attrition_main() -> None:
-    """Be ``job_attrition``."""
-    console(lambda: job_attrition, "job_attrition")
-
-
-def job_errors_main() -> None:
-    """Be ``jobErrors``."""
-    console(lambda: job_errors, "jobErrors")
-
-
-def job_env_check_main() -> None:
-    """Be ``job_env_check``."""
-    console(lambda: job_env_check, "job_env_check")

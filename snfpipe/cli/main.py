@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -59,6 +60,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+def _load(name: str) -> click.Command:
+    """Return a command of the table."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
 class _Lazy(click.Group):
     """A group whose subcommands are imported only when they are called."""
 
@@ -66,11 +74,7 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        return _load(name) if name in COMMANDS else None
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -171,5 +175,9 @@ def console(command: Callable[[], click.Command], name: str) -> None:
 
 
 def main() -> None:
-    """Be ``snf``."""
+    """Be ``snf``, or the subcommand that this program has the name of (perhaps behind ``snf_``)."""
+    called = Path(sys.argv[0]).name
+    name = called if called in COMMANDS else called.removeprefix("snf_")
+    if name in COMMANDS:
+        console(lambda: _load(name), called)
     console(lambda: snf, "snf")

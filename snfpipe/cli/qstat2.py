@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
@@ -127,8 +126,3 @@ def _clock(seconds: float | None) -> str:
         return ""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def main() -> None:
-    """Be ``qstat2``."""
-    console(lambda: qstat2, "qstat2")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.audit_output import print_reports, report_options
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import Finite, duration
+from snfpipe.cli.opened import opened
 from snfpipe.config.project import Project, load_project
 
 if TYPE_CHECKING:
@@ -78,12 +78,11 @@ def srb_cleanup(
         raise click.UsageError("--compare, --apply and --undo are three different things")
     from snfpipe.storage.opening import open_place
 
-    project = load_project()
-    place = open_place(archive or str(project.site.archive))
+    place = open_place(archive or str(load_project().site.archive))
     if compare is not None:
         report = _compare(place, open_place(compare), verify)
     else:
-        with _opened(project) as database:
+        with opened() as (project, database):
             if apply is not None:
                 report = _apply(database, place, apply, dry_run)
             elif undo is not None:
@@ -95,18 +94,6 @@ def srb_cleanup(
                 options = Options(verify, min_age * 60, max_wrong, given, remember=not dry_run)
                 report = _look(project, database, place, options, plan)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
-
-
-@contextmanager
-def _opened(project: Project) -> Iterator[Database]:
-    """Give the project's database."""
-    from snfpipe.db.session import open_database
-
-    database = open_database(project.site.database_url, project.root)
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def _compare(place: Place, other: Place, verify: bool) -> Report:
@@ -204,8 +191,3 @@ def _progress(label: str, length: int | None) -> Iterator[Progress]:
 
         yield count
         click.echo(f"\r{label}: {seen}", err=True)
-
-
-def main() -> None:
-    """Be the command ``srb_cleanup``."""
-    console(lambda: srb_cleanup, "srb_cleanup")

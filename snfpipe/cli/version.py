@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import SWITCH, find_root, load_project, read_switch
 from snfpipe.config.versions import check_label, list_versions, load_version
@@ -106,8 +105,3 @@ def _print_list(root: Path, as_json: bool) -> None:
             for found in versions
         ],
     )
-
-
-def main() -> None:
-    """Be ``snf_version``."""
-    console(lambda: version, "snf_version")

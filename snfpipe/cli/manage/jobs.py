@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.manage.call import Call
 from snfpipe.cli.numbers import duration
+from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
     from snfpipe.jobs.select import Listed
@@ -77,19 +76,14 @@ def manage_jobs(
       manage_jobs -j 'SAMPLEe-0633[46]' -d --dry-run
       manage_jobs -j 'SAMPLEe-0633[46]' --restore
     """
-    from snfpipe.db.session import open_database
     from snfpipe.jobs.select import Wanted
 
     action = _action(words)
-    project = load_project()
-    wanted = Wanted.of(project, patterns, regex=regex) if patterns else None
-    database = open_database(project.site.database_url, project.root)
-    try:
+    with opened() as (project, database):
+        wanted = Wanted.of(project, patterns, regex=regex) if patterns else None
         call = Call(project, database, wanted, by or getpass.getuser(), dry_run, as_json)
         code: int = action(call, words)
         return code
-    finally:
-        database.close()
 
 
 # --- what is asked for ---------------------------------------------------------------------
@@ -288,8 +282,3 @@ _BELONGS: dict[str, tuple[tuple[str, ...], Any]] = {
     "older_than": (("purge",), None),
     "yes": (("delete", "purge"), False),
 }
-
-
-def main() -> None:
-    """Be ``manage_jobs``."""
-    console(lambda: manage_jobs, "manage_jobs")
