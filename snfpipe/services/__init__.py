@@ -32,11 +32,9 @@ class Service(Protocol):
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables by which its clients reach it."""
-        ...
 
     def is_up(self) -> bool:
         """Tell whether it is made and all its daemons run."""
-        ...
 
     def up(self) -> bool:
         """Make it where it is new, and start what does not run; one caller at a time.
@@ -55,7 +53,6 @@ class Service(Protocol):
         ServiceUnavailable
             It does not come up; its last words are quoted.
         """
-        ...
 
     def down(self) -> None:
         """End its daemons and whatever they started; remove its folder.
@@ -65,7 +62,6 @@ class Service(Protocol):
         Refused
             The folder was not made here, or something in it cannot be removed.
         """
-        ...
 
 
 def make_service(name: str, folder: Path) -> Service:

@@ -37,22 +37,18 @@ class Place(Protocol):
     @property
     def shown(self) -> str:
         """The place as it may be printed."""
-        ...
 
     def walk(self, folder: str = "") -> Iterator[Entry]:
         """Yield all files below a folder, ordered by their paths.
 
         At the top, folders and files whose names begin with a dot are the house's own.
         """
-        ...
 
     def look(self, path: str) -> Seen | None:
         """Look at a file; None where there is none."""
-        ...
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading."""
-        ...
 
     def move(self, path: str, to: str) -> None:
         """Give a file another path, and never that of another file; again after a kill.
@@ -62,7 +58,6 @@ class Place(Protocol):
         Refused
             Something else has that path.
         """
-        ...
 
     def bring(self, source: BinaryIO, path: str, aside: str, checksum: str) -> None:
         """Write a file under `aside`, and give it its path when it is whole and as it should be.
@@ -72,7 +67,6 @@ class Place(Protocol):
         Refused
             Its bytes are others, or something else has that path.
         """
-        ...
 
 
 def checksum_of(place: Place, path: str) -> str:
