@@ -100,8 +100,7 @@ def _text(value: Any) -> str:
 
 def _compare(one: JobRef, seen: Environment, other: JobRef, wanted: Environment) -> Report:
     """Compare two jobs."""
-    names = sorted({*seen, *wanted})
-    rows = [(name, seen.get(name, ""), wanted.get(name, "")) for name in names]
+    rows = [(name, seen.get(name, ""), wanted.get(name, "")) for name in sorted({*seen, *wanted})]
     same_plan = one.plan == other.plan
     findings = [
         Finding(AUDIT, Kind.WRONG, one.name, other.name, f"{name}: {left!r} and {right!r}", _AGAIN)

@@ -93,8 +93,7 @@ class _Books:
             return str(ProductName.from_id(self.live[base][0].id_process))
         if base in self.declared:
             return self.declared[base].name
-        extension = self.owed[base].extension
-        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", extension))
+        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", self.owed[base].extension))
 
 
 def audit_products(

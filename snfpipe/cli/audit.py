@@ -108,8 +108,7 @@ def _rows(found: Provenance) -> list[tuple[object, ...]]:
 
 def _print_chain(found: Provenance) -> None:
     """Print the process itself in full, then a line a process upwards and downwards."""
-    node = found.nodes[found.process]
-    print_table(("", ""), _facts(node))
+    print_table(("", ""), _facts(found.nodes[found.process]))
     for title, links in (("made from", found.parents), ("used for", found.children)):
         click.echo(f"\n{title}:")
         rows = [

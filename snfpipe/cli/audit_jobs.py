@@ -90,8 +90,7 @@ def job_errors(
     from snfpipe.audit.errors import job_errors as read
 
     with opened() as (project, database):
-        find = error_groups if groups or not jobs else read
-        report = find(project, database, jobs)
+        report = (error_groups if groups or not jobs else read)(project, database, jobs)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
 
 

@@ -53,8 +53,7 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
 
         @cache  # opened once, as soon as it answers
         def database() -> Database:
-            opened = closing(open_database(site.database_url, project.root))
-            return stack.enter_context(opened)
+            return stack.enter_context(closing(open_database(site.database_url, project.root)))
 
         def look() -> Queue:
             return queue(site, database(), engine, patterns)

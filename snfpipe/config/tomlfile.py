@@ -134,8 +134,7 @@ def _check(content: dict[str, Any], rules: dict[str, Any], path: Path, text: str
     """Hold `content` against a schema; report the deepest, most telling error."""
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(rules)
-    errors = list(validator.iter_errors(content))
+    errors = list(jsonschema.Draft202012Validator(rules).iter_errors(content))
     if not errors:
         return
     # a misspelt key is also missing under its right name: tell of the misspelling

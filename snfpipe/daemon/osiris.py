@@ -169,8 +169,7 @@ class Osiris:
             while not self.over and self._keep():
                 began = time.monotonic()
                 beside()
-                settled = self._reach(self.cycle)
-                if not settled:
+                if not self._reach(self.cycle):
                     self._pause(self._project.site.poll_s - (time.monotonic() - began))
         finally:
             self.end()

@@ -66,8 +66,7 @@ def group(batch: Iterable[Submission], largest: int) -> list[Array]:
     for key, members in groupby(sorted(batch, key=kind), kind):
         alike = tuple(members)
         for start in range(0, len(alike), largest):
-            part = alike[start : start + largest]
-            arrays.append(Array(_new_token(), *key, part))
+            arrays.append(Array(_new_token(), *key, alike[start : start + largest]))
     return arrays
 
 

@@ -27,8 +27,7 @@ class Answer:
     @property
     def is_error(self) -> bool:
         """Whether the program says what is wrong: it was there, and no signal ended it."""
-        ended = 0 < self.status < _SHELLS or self.status == _MINUS_ONE
-        return ended and self.err != ""
+        return (0 < self.status < _SHELLS or self.status == _MINUS_ONE) and self.err != ""
 
     @property
     def said(self) -> str:

@@ -212,8 +212,7 @@ def parse_accounting(line: str) -> tuple[TaskId, EngineOutcome] | None:
     if token is None:
         return None
     try:
-        task = TaskId(int(fields[5]), int(fields[35]), token)
-        return task, _outcome(fields)
+        return TaskId(int(fields[5]), int(fields[35]), token), _outcome(fields)
     except ValueError:
         return None
 

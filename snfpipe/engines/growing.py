@@ -46,8 +46,7 @@ def mark_end(path: Path) -> Mark:
             size = file.seek(0, 2)
             start = max(0, size - 65536)
             file.seek(start)
-            tail = file.read(size - start)
-            return _mark(file, start + tail.rfind(b"\n") + 1)
+            return _mark(file, start + file.read(size - start).rfind(b"\n") + 1)
     except FileNotFoundError:
         return Mark(time=time.time() - 1)
 

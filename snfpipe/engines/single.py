@@ -89,8 +89,7 @@ class SingleJobs:
             It does not answer.
         """
         on_grid_engine = self._engine == "grid_engine"
-        words = (qsub if on_grid_engine else sbatch)(job, self._settings)
-        answer = self._commands.call(*words)
+        answer = self._commands.call(*(qsub if on_grid_engine else sbatch)(job, self._settings))
         try:
             return str((grid_engine if on_grid_engine else slurm).submitted(answer))
         except Rejection as rejection:

@@ -70,8 +70,7 @@ def in_hand(
     wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)
-        given_up = sa.and_(Job.state == State.LOST.value, of_late)
-        wanted = sa.or_(wanted, given_up)
+        wanted = sa.or_(wanted, sa.and_(Job.state == State.LOST.value, of_late))
     query = (
         sa.select(
             Job.id, Production.id, Production.name, Job.name, Job.unit, Production.version,

@@ -84,8 +84,7 @@ def relink(session: Session, id_processes: Collection[str]) -> None:
 
 def relink_children(session: Session, children: Collection[str]) -> None:
     """Undo those marks on `children` for which a parent of the same bytes stands."""
-    marked = sa.select(DeletedParent.base)
-    bases = store.scalars_in(session, marked, DeletedParent.child, children)
+    bases = store.scalars_in(session, sa.select(DeletedParent.base), DeletedParent.child, children)
     indices = sa.select(ProductIndex.base, ProductIndex.last)
     candidates = {
         base: [f"{base}{n:0{INDEX_DIGITS}}" for n in range(last + 1)]

@@ -135,8 +135,7 @@ class Harvester:
             given_up = self._give_up(silent)
             doubtful = [it for it in silent if it.job.state is not State.LOST]
             states = [look.states.get(job.engine_id or "") for job in known]
-            in_error = states.count(EngineState.ERROR)
-            self._in_doubt = len(doubtful) + in_error > len(given_up)
+            self._in_doubt = len(doubtful) + states.count(EngineState.ERROR) > len(given_up)
             over += given_up
             note(self._database, moved, over)
         except BaseException:

@@ -75,8 +75,7 @@ def create(project: Project, database: Database, step: Step, units: Sequence[str
     """Give those of `units` a job that have none; nobody works on it before it is claimed."""
 
     def work(session: Session) -> None:
-        production_id = ensure_production(session, project, step)
-        _lock_rows(session, step, production_id, units)
+        _lock_rows(session, step, ensure_production(session, project, step), units)
 
     database.transact(work)
 
@@ -143,8 +142,7 @@ def plan_jobs(
     for plan in free:
         row = rows[plan.unit]
         place = project.site.jobs / row.folder
-        token = secrets.token_hex(8)
-        folder = AttemptFolder.numbered(place, row.name, row.attempts + 1, token)
+        folder = AttemptFolder.numbered(place, row.name, row.attempts + 1, secrets.token_hex(8))
         spec = job_spec(project, step, plan, folder, names[plan.unit], variables, keep=keep)
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:

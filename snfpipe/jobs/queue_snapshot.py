@@ -96,8 +96,7 @@ class SharedQueue:
         """
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
-        moment = store.utc_now()
-        look = Look(moment, self._engine.snapshot(), {}, skew=timedelta(0))
+        look = Look(store.utc_now(), self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
 
@@ -197,6 +196,5 @@ def usage_of(attempts: Mapping[str, AttemptFolder]) -> dict[str, Usage]:
     found = {}
     for key, attempt in attempts.items():
         with suppress(OSError, ValueError, TypeError):
-            words = attempt.usage.read_text(encoding="ascii").split()
-            found[key] = Usage(*map(float, words))
+            found[key] = Usage(*map(float, attempt.usage.read_text(encoding="ascii").split()))
     return found

@@ -46,8 +46,7 @@ def hold(session: Session, site: Site) -> None:
     )
     if session.scalar(in_hand.limit(1)):
         _refuse_another(stands, root)
-    new = sa.update(JobsRoot).where(JobsRoot.engine == site.engine).values(path=root)
-    session.execute(new)
+    session.execute(sa.update(JobsRoot).where(JobsRoot.engine == site.engine).values(path=root))
 
 
 def check(session: Session, site: Site) -> None:

@@ -78,8 +78,7 @@ def set_status(
         reasons = {row.name: row.made_reason for row in opened}
     if not dry_run:
         _write(session, words, reasons)
-        changed = [word.job for word in words if not word.refused]
-        _set_processes(session, changed, status)
+        _set_processes(session, [word.job for word in words if not word.refused], status)
     return words
 
 

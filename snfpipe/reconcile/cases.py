@@ -103,8 +103,7 @@ class Facts:
 
     def aside(self, path: str) -> Move:
         """Return the move of a file out of the way."""
-        to = f"{archive.QUARANTINE}/{self.plan_id}/{path}"
-        return Move(path, to, *self.seen[path])
+        return Move(path, f"{archive.QUARANTINE}/{self.plan_id}/{path}", *self.seen[path])
 
 
 # --- files with a row ----------------------------------------------------------------------
@@ -204,8 +203,7 @@ def _lose(
         told += f"; `doit` redoes {', '.join(redone)}"
     elif row.state == "live":
         told += "; no job of ours made it"
-    mend = Repair(word, trouble, row.path, f"{what}; {told}", moves, (), tuple(rows))
-    return told, mend
+    return told, Repair(word, trouble, row.path, f"{what}; {told}", moves, (), tuple(rows))
 
 
 def _outdated(facts: Facts, job: JobRow) -> list[RowChange]:

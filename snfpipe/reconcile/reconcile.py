@@ -247,8 +247,7 @@ def _gather(
         found_rows = rows.by_path(session, paths)
         promised = rows.promised(session, names)
         several = twice.generations
-        products = {row.id_process for row in found_rows.values()}
-        readers = rows.readers(session, products)
+        readers = rows.readers(session, {row.id_process for row in found_rows.values()})
         made = {row.job_id for same in named.values() for row in same}
         made |= {one.job_id for generations in several for one in generations}
         made |= {*promised.values()}

@@ -174,8 +174,7 @@ def _undo_one(
     """Take one repair back, or say why not."""
     rows = reversed_rows(repair.rows)
     try:
-        moves = _moves_back(place, plan, repair)
-        hold_files(place, replace(repair, moves=moves, brings=()))
+        hold_files(place, replace(repair, moves=_moves_back(place, plan, repair), brings=()))
         hold_rows(database, rows)
         if dry_run:
             return Result(repair, DONE)

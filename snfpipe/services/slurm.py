@@ -245,8 +245,7 @@ class SlurmCluster:
         self._write_private("munge.key", secrets.token_bytes(128))
         storage = ""
         if self._slurmdbd:
-            password = secrets.token_hex(16)
-            self._make_storage(password)
+            self._make_storage(secrets.token_hex(16))
             storage = _BY_SLURMDBD.format(port=self.daemons.port("slurmdbd"), folder=self.folder)
         (self.folder / "slurm.conf").write_text(
             _SLURM.format(

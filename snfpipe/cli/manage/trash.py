@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,7 +26,14 @@ def finish_open(call: Call) -> list[str]:
     return trash.finish(call.project, call.database)
 
 
-def show(call: Call) -> int:
+def finish(call: Call, _words: dict[str, Any]) -> int:
+    """Finish what was interrupted, and say which jobs it was."""
+    for name in finish_open(call):
+        click.echo(f"finished: {name}")
+    return 0
+
+
+def show(call: Call, _words: dict[str, Any]) -> int:
     """List what is in the trash."""
     found = _find(call, call.wanted)
     keep = timedelta(days=call.project.site.trash_days)
@@ -47,7 +54,7 @@ def show(call: Call) -> int:
     return 0
 
 
-def restore(call: Call) -> int:
+def restore(call: Call, _words: dict[str, Any]) -> int:
     """Bring deleted jobs back; those that cannot come are named with the reason.
 
     Returns
@@ -86,10 +93,11 @@ def restore(call: Call) -> int:
     return 3 if refused else 0
 
 
-def purge(call: Call, days: float | None, *, yes: bool) -> int:
+def purge(call: Call, words: dict[str, Any]) -> int:
     """Remove what has been in the trash for long enough; there is no way back."""
     if not call.dry_run:
         finish_open(call)
+    days = words["older_than"]
     limit = call.project.site.trash_days if days is None else days
     with call.database.read() as session:
         found = trash.due(session, limit)
@@ -105,7 +113,7 @@ def purge(call: Call, days: float | None, *, yes: bool) -> int:
         click.echo(f"nothing has been in the trash for {limit:g} days", err=True)
     if call.dry_run or not found:
         return 0
-    confirm(len(found), "deleted jobs", "forget for ever", yes=yes)
+    confirm(len(found), "deleted jobs", "forget for ever", yes=words["yes"])
     with progress("removing", sum(it.files for it in found)) as watch:
         trash.purge(call.project, call.database, found, watch)
     click.echo(f"purged {len(found)} deleted jobs", err=call.as_json)
