@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -18,11 +18,9 @@ from snfpipe.errors import BadName
 from snfpipe.names import Night, ProductName, VersionName
 from snfpipe.states import IN_HAND
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
-
-#: Called with every file that is looked at.
-Watch = Callable[[str], None]
 
 _NIGHTS_AT_ONCE = 100
 
@@ -43,7 +41,7 @@ def audit_archive(
     nights: Iterable[str],
     *,
     verify: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> tuple[set[str], list[Finding]]:
     """Hold the archive's folders of some nights against the rows.
 
@@ -58,7 +56,7 @@ def audit_archive(
     verify : bool
         Read every file: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
 
     Returns
     -------
@@ -79,8 +77,7 @@ def audit_archive(
             rows = _rows(database, part, folders)
             strange -= rows.keys()
         for path in rows if verify else doubtful:
-            if watch:
-                watch(path)
+            watch()
             if path not in rows:
                 continue
             row = rows[path]

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from snfpipe import fclass
 from snfpipe.audit import files
-from snfpipe.audit.archived import Watch
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
@@ -25,6 +24,7 @@ from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.storage.archive import Watch
 
 AUDIT = "check_job_output"
 
@@ -39,7 +39,7 @@ def check_job_output(
     words: Sequence[str] = (),
     *,
     verify: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> Report:
     """Count what jobs owe and what is registered for them; changes nothing.
 
@@ -52,7 +52,7 @@ def check_job_output(
     verify : bool
         Also read every file: size, checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is read.
+        Called for every file that is read.
     """
     with database.read() as session:
         jobs = {job.id: job for job in select_jobs(session, project, words)}
@@ -177,7 +177,7 @@ def _spoilt(
     jobs: dict[int, JobRef],
     chosen: sa.ColumnElement[bool],
     archive: Path,
-    watch: Watch | None,
+    watch: Watch,
 ) -> Iterator[Finding]:
     """Yield the files of live products that are not as they were registered."""
     query = (
@@ -188,8 +188,7 @@ def _spoilt(
         .order_by(File.path)
     )
     for job_id, name, path, size, checksum in session.execute(query):
-        if watch:
-            watch(path)
+        watch()
         what = files.trouble(archive / path, size, checksum, verify=True)
         if what:
             kind = Kind.MISSING if what.startswith(files.ABSENT) else Kind.WRONG

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
-from snfpipe.audit.archived import Watch, audit_archive
+from snfpipe.audit.archived import audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config.project import Project, Step
 from snfpipe.db import store
@@ -29,6 +29,7 @@ from snfpipe.names import Night, ProductName
 from snfpipe.plans import PLANS
 from snfpipe.plans.base import INDEX_DIGITS, OwedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
 
@@ -97,7 +98,7 @@ class _Books:
 
 
 def audit_products(
-    project: Project, database: Database, *, verify: bool = False, watch: Watch | None = None
+    project: Project, database: Database, *, verify: bool = False, watch: Watch = lambda: None
 ) -> Report:
     """Hold the configured production's products against what it owes; changes nothing.
 
@@ -110,7 +111,7 @@ def audit_products(
     verify : bool
         Read every file: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
     """
     findings: list[Finding] = []
     books = []

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.audit_output import print_reports, report_options, watching
+from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.opened import opened
+from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def audit(
     from snfpipe.audit.products import audit_products
     from snfpipe.tasks.audits import run_audits
 
-    with opened() as (project, database), watching("looking at files", verify) as watch:
+    with opened() as (project, database), progress("files looked at") as watch:
         if only:
             reports = [audit_products(project, database, verify=verify, watch=watch)]
         else:

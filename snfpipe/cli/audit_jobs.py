@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from snfpipe.cli.audit_output import print_reports, report_options, watching
+from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.opened import opened
+from snfpipe.cli.progress import progress
 
 
 @click.command()
@@ -33,7 +34,7 @@ def check_job_output(
     """
     from snfpipe.audit.outputs import check_job_output as check
 
-    with opened() as (project, database), watching("reading files", verify) as watch:
+    with opened() as (project, database), progress("files read") as watch:
         report = check(project, database, jobs, verify=verify, watch=watch)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import click
 from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.numbers import Finite, duration
 from snfpipe.cli.opened import opened
+from snfpipe.cli.progress import progress
 from snfpipe.config.project import Project, load_project
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from snfpipe.db.session import Database
     from snfpipe.reconcile.reconcile import Options
     from snfpipe.reconcile.repair_apply import Result
-    from snfpipe.reconcile.stream import Progress
     from snfpipe.storage.base import Place
 
 
@@ -100,8 +98,8 @@ def _compare(place: Place, other: Place, verify: bool) -> Report:
     """Hold two archives against each other."""
     from snfpipe.reconcile.compare import compare
 
-    with _progress("files", None) as progress:
-        return compare(place, other, verify=verify, progress=progress)
+    with progress("files") as step:
+        return compare(place, other, verify=verify, progress=step)
 
 
 def _look(
@@ -112,8 +110,8 @@ def _look(
     from snfpipe.reconcile.repair import write_plan
 
     shown = sys.stderr.isatty()
-    with _progress("files", registered_count(database) if shown else None) as progress:
-        report, plan = reconcile(project, database, place, options, progress)
+    with progress("files", registered_count(database) if shown else None) as step:
+        report, plan = reconcile(project, database, place, options, step)
     if not plan.repairs:
         return report
     if not options.remember:
@@ -131,10 +129,8 @@ def _apply(database: Database, place: Place, path: Path, dry_run: bool) -> Repor
 
     plan = read_plan(path)
     journal = journal_of(path)
-    with _progress("repairs", len(plan.repairs)) as progress:
-        results = apply(
-            database, place, plan, journal, dry_run=dry_run, watch=lambda _one: progress(1)
-        )
+    with progress("repairs", len(plan.repairs)) as step:
+        results = apply(database, place, plan, journal, dry_run=dry_run, watch=step)
     note = f"`srb_cleanup --undo {journal}` takes back what was done"
     return _report(f"{'would do' if dry_run else 'did'} {path}", results, note)
 
@@ -143,8 +139,8 @@ def _undo(database: Database, place: Place, path: Path, dry_run: bool) -> Report
     """Take the repairs of a journal back."""
     from snfpipe.reconcile.repair_apply import undo
 
-    with _progress("repairs", None) as progress:
-        results = undo(database, place, path, dry_run=dry_run, watch=lambda _one: progress(1))
+    with progress("repairs") as step:
+        results = undo(database, place, path, dry_run=dry_run, watch=step)
     return _report(f"{'would take' if dry_run else 'took'} back {path}", results, "")
 
 
@@ -170,24 +166,3 @@ def _report(title: str, results: list[Result], note: str) -> Report:
         findings=tuple(findings),
         notes=(note,) if note else (),
     )
-
-
-@contextmanager
-def _progress(label: str, length: int | None) -> Iterator[Progress]:
-    """Show on a terminal how far it is; a bar where it is known how far it goes."""
-    if not sys.stderr.isatty():
-        yield lambda _count: None
-    elif length:
-        with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-            yield bar.update
-    else:
-        seen = 0
-
-        def count(more: int) -> None:
-            nonlocal seen
-            seen += more
-            if seen % 1000 < more:
-                click.echo(f"\r{label}: {seen}", nl=False, err=True)
-
-        yield count
-        click.echo(f"\r{label}: {seen}", err=True)

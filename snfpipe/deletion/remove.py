@@ -23,6 +23,7 @@ from snfpipe.deletion.plan import Descendants, Plan, make_plan
 from snfpipe.errors import Refused
 from snfpipe.jobs import deleted_parents
 from snfpipe.killpoint import killpoint
+from snfpipe.storage.archive import Watch
 
 _CHANGED = "what would go is not what was shown any more"
 
@@ -46,7 +47,7 @@ def plan_deletion(
 
 
 def delete(
-    project: Project, database: Database, plan: Plan, by: str, watch: trash.Watch | None = None
+    project: Project, database: Database, plan: Plan, by: str, watch: Watch = lambda: None
 ) -> list[str]:
     """Delete jobs as a plan has them: rows, files, manifests.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,13 +42,11 @@ from snfpipe.errors import Refused
 from snfpipe.killpoint import killpoint
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 
 DELETING, DELETED, RESTORING, RESTORED, PURGING = (
     "deleting", "deleted", "restoring", "restored", "purging",
 )  # fmt: skip
-
-#: Called after each file that was moved.
-Watch = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def standing(session: Session, names: Collection[str]) -> set[str]:
 # --- moving --------------------------------------------------------------------------------
 
 
-def finish(project: Project, database: Database, watch: Watch | None = None) -> list[str]:
+def finish(project: Project, database: Database, watch: Watch = lambda: None) -> list[str]:
     """Do what killed deletions, restores and purges have left undone.
 
     Returns
@@ -123,7 +121,7 @@ def put_away(
     database: Database,
     deletion: str,
     names: Collection[str],
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[str]:
     """Move the files of deleted jobs into the trash, and their manifests and attempts with them.
 
@@ -141,7 +139,7 @@ def _put_away(
     database: Database,
     deletion: str,
     names: Collection[str],
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[str]:
     """Do what :func:`put_away` says, under the lock."""
     contents = _contents(database, deletion, names, DELETING)
@@ -158,7 +156,7 @@ def _put_away(
 
 
 def restore(
-    project: Project, database: Database, names: Iterable[str], watch: Watch | None = None
+    project: Project, database: Database, names: Iterable[str], watch: Watch = lambda: None
 ) -> list[Restored]:
     """Bring jobs back from the trash, each whole or not at all.
 
@@ -212,7 +210,7 @@ def why_not(session: Session, content: rows.Content) -> str:
     return f"a newer generation stands: process {found}" if found else ""
 
 
-def _restore(project: Project, database: Database, it: Trashed, watch: Watch | None) -> Restored:
+def _restore(project: Project, database: Database, it: Trashed, watch: Watch) -> Restored:
     """Bring one job back."""
 
     def begin(session: Session) -> str:
@@ -229,7 +227,7 @@ def _restore(project: Project, database: Database, it: Trashed, watch: Watch | N
     return _bring_back(project, database, it, watch)
 
 
-def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch | None) -> Restored:
+def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch) -> Restored:
     """Do what is left of a restore that has begun."""
     with database.read() as session:
         content = json.loads(_content(session, it) or "{}")
@@ -282,7 +280,7 @@ def due(session: Session, days: float) -> list[Trashed]:
 
 
 def purge(
-    project: Project, database: Database, jobs: Iterable[Trashed], watch: Watch | None = None
+    project: Project, database: Database, jobs: Iterable[Trashed], watch: Watch = lambda: None
 ) -> None:
     """Remove deleted jobs from the trash; there is no way back."""
     with locked(project):
@@ -292,7 +290,7 @@ def purge(
                 _purge(project, database, it, watch)
 
 
-def _purge(project: Project, database: Database, it: Trashed, watch: Watch | None = None) -> None:
+def _purge(project: Project, database: Database, it: Trashed, watch: Watch = lambda: None) -> None:
     """Remove a job's files from the trash, then its row."""
     with database.read() as session:
         text = _content(session, it)
@@ -303,8 +301,7 @@ def _purge(project: Project, database: Database, it: Trashed, watch: Watch | Non
     for path in paths_of([content]):
         (aside / archive.check_path(path)).unlink(missing_ok=True)
         killpoint("purge:file")
-        if watch:
-            watch()
+        watch()
     for folder in attempt_folders(project, it.deletion, content).values():
         shutil.rmtree(folder, ignore_errors=True)
     clear(project, it.deletion, [content])

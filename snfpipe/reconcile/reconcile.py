@@ -40,7 +40,7 @@ from snfpipe.reconcile.cases import (
 )
 from snfpipe.reconcile.memory import read_memory, write_memory
 from snfpipe.reconcile.repair import Plan
-from snfpipe.reconcile.stream import Limit, Progress, differences, registered
+from snfpipe.reconcile.stream import Limit, Progress, differences, quiet, registered
 from snfpipe.reconcile.verify import Verifier, registered_checksums
 from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen
@@ -97,7 +97,7 @@ def reconcile(
     database: Database,
     place: Place | None = None,
     options: Options = Options(),
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Reconciled:
     """Hold an archive against the rows.
 
@@ -200,14 +200,14 @@ def _twice(database: Database) -> _Twice:
 # --- looking -------------------------------------------------------------------------------
 
 
-def _scan(database: Database, place: Place, options: Options, progress: Progress | None) -> _Doubts:
+def _scan(database: Database, place: Place, options: Options, progress: Progress) -> _Doubts:
     """Compare rows and files; stop where too much differs."""
     expected = registered_count(database)
     limit = Limit(expected, options.max_wrong, place.shown)
     doubts = _Doubts([], set(), expected)
     expected_of = partial(registered_checksums, database)
     verifier = Verifier(place, expected_of, progress) if options.verify else None
-    files = registered(database, None if verifier else progress)
+    files = registered(database, quiet if verifier else progress)
     missing = 0
     for found in differences(files, place.walk(), verifier.take if verifier else None):
         limit.count()

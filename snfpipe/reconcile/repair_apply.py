@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -26,11 +26,9 @@ from snfpipe.killpoint import killpoint
 from snfpipe.reconcile.repair import Move, Plan, Repair, checked_line, plan_of, repair_of
 from snfpipe.reconcile.repair_rows import change_rows, hold_rows, reversed_rows
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 from snfpipe.storage.base import Place, Seen, checksum_of
 from snfpipe.storage.opening import open_place
-
-#: Called with every repair that is done with.
-Watch = Callable[[Repair], None]
 
 DONE = "done"
 REFUSED = "refused"
@@ -58,7 +56,7 @@ def apply(
     journal: Path,
     *,
     dry_run: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[Result]:
     """Do the repairs of a plan that are not done; refuse those where something changed since.
 
@@ -73,7 +71,7 @@ def apply(
     dry_run : bool
         Only look.
     watch : callable, optional
-        Told of every repair that is done with.
+        Called for every repair that is done with.
 
     Raises
     ------
@@ -85,8 +83,7 @@ def apply(
         results = []
         for repair in plan.repairs:
             results.append(_apply_one(database, place, plan, repair, book, dry_run))
-            if watch:
-                watch(repair)
+            watch()
     return results
 
 
@@ -96,7 +93,7 @@ def undo(
     journal: Path,
     *,
     dry_run: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[Result]:
     """Take back, the last first, what a journal says was done or begun.
 
@@ -116,8 +113,7 @@ def undo(
         results = []
         for repair in reversed(book.standing()):
             results.append(_undo_one(database, place, plan, repair, book, dry_run))
-            if watch:
-                watch(repair)
+            watch()
     return results
 
 

@@ -27,11 +27,11 @@ class Verifier:
         Where to read.
     expected : callable
         What to compare with.
-    progress : callable, optional
+    progress : callable
         Told of how many more files were read.
     """
 
-    def __init__(self, place: Place, expected: Expected, progress: Progress | None) -> None:
+    def __init__(self, place: Place, expected: Expected, progress: Progress) -> None:
         self._place = place
         self._expected = expected
         self._progress = progress
@@ -55,8 +55,7 @@ class Verifier:
         for path, checksum in _checksums(self._place, expected):
             if checksum != expected[path]:
                 self._wrong.append(path)
-        if self._progress:
-            self._progress(len(self._waiting))
+        self._progress(len(self._waiting))
         self._waiting.clear()
 
 

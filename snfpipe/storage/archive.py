@@ -20,6 +20,9 @@ from snfpipe.errors import Refused, shown
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 
+#: Called after each file that was looked at or moved.
+Watch = Callable[[], object]
+
 INCOMING = ".incoming"
 TRASH = ".trash"  # what jobs that were deleted had, by deletion
 QUARANTINE = ".quarantine"  # what is no good, or nobody's, or was in the way: no audit looks there
@@ -140,7 +143,7 @@ def check_path(path: str) -> str:
 
 
 def put_away(
-    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+    archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
     """Rename files of the archive to the same paths below `aside`; again after a kill.
 
@@ -179,14 +182,13 @@ def put_away(
         elif _same(source, target):  # it was on its way back
             os.unlink(source)
         killpoint("archive:put-away")
-        if watch:
-            watch()
+        watch()
     sync([*folders, *existing({archive / folder for folder in _folders(paths)})])
     return lost
 
 
 def bring_back(
-    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+    archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
     """Undo :func:`put_away`; again after a kill. Nothing in the archive is overwritten.
 
@@ -219,8 +221,7 @@ def bring_back(
         with suppress(FileNotFoundError):
             os.unlink(source)
         killpoint("archive:bring-back")
-        if watch:
-            watch()
+        watch()
     sync([*folders, *existing({aside / folder for folder in _folders(paths)})])
     return lost
 
