@@ -15,7 +15,7 @@ from snfpipe.services import NAMES
 from snfpipe.services.folders import check_free, check_ours, is_ours
 
 if TYPE_CHECKING:
-    from snfpipe.services import Service
+    from snfpipe.services.base import Service
 
 _KIND = click.Choice([*NAMES, "all"])
 _FOLDER = click.option(
