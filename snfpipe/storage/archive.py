@@ -13,8 +13,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from snfpipe.errors import Refused, shown
 from snfpipe.killpoint import killpoint
@@ -26,7 +26,7 @@ Watch = Callable[[], object]
 INCOMING = ".incoming"
 TRASH = ".trash"  # what jobs that were deleted had, by deletion
 QUARANTINE = ".quarantine"  # what is no good, or nobody's, or was in the way: no audit looks there
-_BLOCK = 1 << 20
+BLOCK = 1 << 20  # bytes read at once
 
 
 def incoming(archive: Path, token: str) -> Path:
@@ -59,14 +59,20 @@ def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
     tuple
         SHA-256 of the bytes written, and their number.
     """
+    with source.open("rb") as read, (folder / name).open("wb") as write:
+        return copied(read, write, sync=True)
+
+
+def copied(source: BinaryIO, target: BinaryIO, *, sync: bool = False) -> tuple[str, int]:
+    """Copy a stream, with `sync` to disk; return the SHA-256 of its bytes, and their number."""
     digest = hashlib.sha256()
     size = 0
-    with source.open("rb") as read, (folder / name).open("wb") as write:
-        while block := read.read(_BLOCK):
-            digest.update(block)
-            size += write.write(block)
-        write.flush()
-        os.fsync(write.fileno())
+    while block := source.read(BLOCK):
+        digest.update(block)
+        size += target.write(block)
+    if sync:
+        target.flush()
+        os.fsync(target.fileno())
     return digest.hexdigest(), size
 
 
@@ -100,25 +106,23 @@ def place(archive: Path, token: str, files: Mapping[str, str]) -> None:
         try:
             os.link(source, target)
         except FileExistsError:
-            if _same(Path(source), Path(target)) or sha256_of(Path(target)) == checksum:
+            if same(source, target) or sha256_of(Path(target)) == checksum:
                 continue
-            raise Refused(
-                f"another file stands at {target}", hint="`snf audit` tells whose it is"
-            ) from None
+            raise _occupied(target) from None
     sync(map(Path, folders))
 
 
 def take_back(archive: Path, token: str, path: str) -> None:
     """Undo the placing of a file: unlink it from `path` if it is the received one, no other."""
     target = archive / path
-    if _same(incoming(archive, token) / target.name, target):
+    if same(incoming(archive, token) / target.name, target):
         target.unlink(missing_ok=True)
 
 
 def set_aside(archive: Path, token: str, path: str) -> None:
     """Move what lies at `path`, where no row knows of it, out of an attempt's way; it is kept."""
     target = archive / path
-    if target.exists() and not _same(incoming(archive, token) / target.name, target):
+    if target.exists() and not same(incoming(archive, token) / target.name, target):
         aside = archive / QUARANTINE / token
         aside.mkdir(parents=True, exist_ok=True)
         os.replace(target, aside / target.name)
@@ -168,23 +172,19 @@ def put_away(
     Refused
         A path, or a symbolic link in it, leads out of the archive; nothing was moved.
     """
-    paths = list(paths)
-    _check_inside(archive, paths)
-    lost = []
-    folders = _make_folders(aside, paths)
-    for path in paths:
-        source, target = f"{archive}/{path}", f"{aside}/{path}"
-        if not os.path.lexists(target):
-            try:
-                os.rename(source, target)
-            except FileNotFoundError:
-                lost.append(path)
-        elif _same(source, target):  # it was on its way back
-            os.unlink(source)
-        killpoint("archive:put-away")
-        watch()
-    sync([*folders, *existing({archive / folder for folder in _folders(paths)})])
-    return lost
+    return _moved(archive, archive, aside, paths, _rename, "archive:put-away", watch)
+
+
+def _rename(source: str, target: str) -> bool:
+    """Rename a file, unless it was renamed before; tell whether it is there."""
+    if not os.path.lexists(target):
+        try:
+            os.rename(source, target)
+        except FileNotFoundError:
+            return False
+    elif same(source, target):  # it was on its way back
+        os.unlink(source)
+    return True
 
 
 def bring_back(
@@ -202,57 +202,62 @@ def bring_back(
     Refused
         Another file stands where one should go, or a path leads out of the archive.
     """
+    return _moved(archive, aside, archive, paths, _link_back, "archive:bring-back", watch)
+
+
+def _link_back(source: str, target: str) -> bool:
+    """Link a file to its place, where there is no other; tell whether it is there."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return os.path.lexists(target)
+    except FileExistsError:
+        if not same(source, target):
+            raise _occupied(target) from None
+    os.unlink(source)
+    return True
+
+
+def _moved(
+    archive: Path,
+    fro: Path,
+    to: Path,
+    paths: Iterable[str],
+    move: Callable[[str, str], bool],
+    point: str,
+    watch: Watch,
+) -> list[str]:
+    """Move files from one folder to another; return those that are in neither."""
     paths = list(paths)
     _check_inside(archive, paths)
+    folders = {os.path.dirname(path) for path in paths}
+    for folder in folders:
+        (to / folder).mkdir(parents=True, exist_ok=True)
     lost = []
-    folders = _make_folders(archive, paths)
     for path in paths:
-        source, target = f"{aside}/{path}", f"{archive}/{path}"
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            if not os.path.lexists(target):
-                lost.append(path)
-        except FileExistsError:
-            if not _same(source, target):
-                raise Refused(
-                    f"another file stands at {target}", hint="`snf audit` tells whose it is"
-                ) from None
-        with suppress(FileNotFoundError):
-            os.unlink(source)
-        killpoint("archive:bring-back")
+        if not move(f"{fro}/{path}", f"{to}/{path}"):
+            lost.append(path)
+        killpoint(point)
         watch()
-    sync([*folders, *existing({aside / folder for folder in _folders(paths)})])
+    both = (root / folder for root in (to, fro) for folder in folders)
+    sync(folder for folder in both if folder.is_dir())
     return lost
 
 
-def _folders(paths: Iterable[str]) -> set[str]:
-    """Return the folders of files."""
-    return {os.path.dirname(path) for path in paths}
-
-
-def _make_folders(root: Path, paths: Iterable[str]) -> list[Path]:
-    """Make the folders of files below `root`."""
-    folders = [root / folder for folder in _folders(paths)]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folders
+def _occupied(target: str) -> Refused:
+    """Say that another file has a place."""
+    return Refused(f"another file stands at {target}", hint="`snf audit` tells whose it is")
 
 
 def _check_inside(archive: Path, paths: Iterable[str]) -> None:
     """Refuse paths that lead out of the archive, by their words or by symbolic links."""
     root = archive.resolve()
-    for folder in _folders(check_path(path) for path in paths):
+    for folder in {os.path.dirname(check_path(path)) for path in paths}:
         if (archive / folder).resolve() != root / folder:
             raise Refused(
                 f"{archive / folder} leads out of the archive",
                 hint="a symbolic link stands in its way; only plain folders are the archive's",
             )
-
-
-def existing(folders: Iterable[Path]) -> list[Path]:
-    """Return those folders that are there."""
-    return [folder for folder in folders if folder.is_dir()]
 
 
 def remove_empty(folder: Path, root: Path) -> None:
@@ -318,7 +323,7 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def _same(one: str | Path, other: str | Path) -> bool:
+def same(one: str | Path, other: str | Path) -> bool:
     """Tell whether both names are of one file."""
     try:
         return os.path.samestat(os.lstat(one), os.lstat(other))

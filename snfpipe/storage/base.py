@@ -13,15 +13,13 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
 from snfpipe.errors import BadName, Refused, shown
+from snfpipe.storage.archive import BLOCK
 
 #: A file of a stream: path, size.
 Entry = tuple[str, int]
 
 #: The size of what is no regular file (a link, a socket): never that of a product.
 IRREGULAR = -1
-
-#: Bytes read at once.
-BLOCK = 1 << 20
 
 
 class Seen(NamedTuple):

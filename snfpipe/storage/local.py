@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import BinaryIO
 
 from snfpipe.storage import archive
 from snfpipe.storage.base import (
-    BLOCK,
     IRREGULAR,
     Entry,
     Listing,
@@ -89,7 +87,7 @@ class LocalPlace:
         try:
             os.link(source, target, follow_symlinks=False)
         except FileExistsError:
-            if os.path.lexists(source) and not _same(source, target):
+            if os.path.lexists(source) and not archive.same(source, target):
                 raise occupied(to) from None
         except FileNotFoundError:
             if not os.path.lexists(target):
@@ -104,17 +102,7 @@ class LocalPlace:
         """Write a file under `aside`, and link it to its path when it is whole."""
         new = self.root / aside
         new.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
         with new.open("wb") as file:
-            while block := source.read(BLOCK):
-                digest.update(block)
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        hold(digest.hexdigest(), checksum, path)
+            found, _size = archive.copied(source, file, sync=True)
+        hold(found, checksum, path)
         self.move(aside, path)
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Tell whether both names are of one file."""
-    return os.path.samestat(one.lstat(), other.lstat())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,8 +9,8 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from snfpipe.errors import Refused, ServiceUnavailable, UsageError, shown
+from snfpipe.storage import archive
 from snfpipe.storage.base import (
-    BLOCK,
     IRREGULAR,
     Entry,
     Listing,
@@ -121,12 +120,9 @@ class RemotePlace:
     def bring(self, source: BinaryIO, path: str, aside: str, checksum: str) -> None:
         """Write a file under `aside`, and rename it when it is whole."""
         _asked(self, self._system.makedirs, self._path(posixpath.dirname(aside)), exist_ok=True)
-        digest = hashlib.sha256()
         with _asked(self, self._system.open, self._path(aside), "wb") as file:
-            while block := source.read(BLOCK):
-                digest.update(block)
-                file.write(block)
-        hold(digest.hexdigest(), checksum, path)
+            found, _size = archive.copied(source, file)
+        hold(found, checksum, path)
         self.move(aside, path)
 
     def _path(self, path: str) -> str:
