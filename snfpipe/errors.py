@@ -98,6 +98,12 @@ def shown(text: object, limit: int = 80) -> str:
     return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...'"
 
 
+def told(error: Exception) -> str:
+    """Return what an error says, in a line: an own one without its next step, a driver's own."""
+    text = str(getattr(error, "message", None) or getattr(error, "orig", None) or error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
 def printable(text: object) -> str:
     """Return foreign text that is a name or a line as it may be printed: escaped if need be."""
     found = str(text)

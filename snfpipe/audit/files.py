@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from snfpipe.errors import told
 from snfpipe.storage import archive
 
 #: What :func:`trouble` says first of a file that is not there.
@@ -59,6 +60,5 @@ def fits_trouble(path: Path) -> str:
                     unit.verify("exception")
                     _ = unit.data
     except Exception as error:  # astropy has many kinds for a file that is none
-        told = str(error).strip() or type(error).__name__
-        return f"no good FITS file: {told.splitlines()[0]}"
+        return f"no good FITS file: {told(error)}"
     return ""

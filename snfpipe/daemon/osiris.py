@@ -20,7 +20,7 @@ from snfpipe.config.project import Project
 from snfpipe.db import lease, store
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
-from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, told
 from snfpipe.jobs.active import InHand, of_engine
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
@@ -289,8 +289,7 @@ class Osiris:
         except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
             if self._away is None:
                 self._away = work
-                told = error.message if isinstance(error, SnfError) else str(error)
-                self.say(Event("service away", told))
+                self.say(Event("service away", told(error)))
             self._pause(max(1.0, self._project.site.poll_s))
             return None
         if self._away == work:  # the lease may well be renewed while a scheduler is away

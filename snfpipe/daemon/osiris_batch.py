@@ -24,7 +24,7 @@ from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import JOB_ID, Queued, SingleJobs
-from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, SnfError, told
 
 OSIRIS = "Osiris"
 ANUBIS = "Anubis"
@@ -136,13 +136,8 @@ def take_the_name(project: Project) -> str:
     try:
         answer = SingleJobs(project.site).rename(_this_job(project), OSIRIS)
     except (SnfError, OSError) as error:  # a name is no reason not to serve
-        return _told(error)
+        return told(error)
     return "" if answer.status == 0 else answer.said
-
-
-def _told(error: SnfError | OSError) -> str:
-    """Return an error's words for an event."""
-    return error.message if isinstance(error, SnfError) else str(error)
 
 
 def _this_job(project: Project) -> str:
@@ -207,10 +202,9 @@ class NextAnubis:
             ident = self._queue()
         except (SnfError, OSError) as error:  # a disk is a service, too
             self._next_try = time.monotonic() + self._every_s
-            told = _told(error)
-            if told != self.trouble:  # once, not every minute
-                self._say(Event("no Anubis", told))
-            self.trouble = told
+            before, self.trouble = self.trouble, told(error)
+            if self.trouble != before:  # once, not every minute
+                self._say(Event("no Anubis", self.trouble))
             return False
         self.queued = True
         self._say(Event("queued Anubis", f"job {ident}"))

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from snfpipe.db import stamps
 from snfpipe.db.models import Base
 from snfpipe.db.quick import REVISION
-from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError
+from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError, told
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -126,9 +126,8 @@ class Database:
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         """Say that the database is out of reach, without its password."""
-        cause = str(getattr(error, "orig", error)).strip().splitlines()
         return ServiceUnavailable(
-            f"database {self.shown} cannot be reached: {cause[0] if cause else 'no answer'}",
+            f"database {self.shown} cannot be reached: {told(error)}",
             hint="check that it runs and that the site's `database` (or SNF_DATABASE_URL) names it",
         )
 

@@ -38,7 +38,8 @@ from snfpipe.deletion.trash_files import (
     paths_of,
     put_job_away,
 )
-from snfpipe.errors import Refused
+from snfpipe.errors import Refused, told
+from snfpipe.grouping import grouped
 from snfpipe.killpoint import killpoint
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.storage import archive
@@ -103,15 +104,13 @@ def finish(project: Project, database: Database, watch: Watch = lambda: None) ->
     with locked(project):
         with database.read() as session:
             open_ones = [it for it in trashed(session) if it.state != DELETED]
-        by_deletion: dict[str, list[str]] = {}
         for it in open_ones:
-            if it.state == DELETING:
-                by_deletion.setdefault(it.deletion, []).append(it.job)
-            elif it.state == PURGING:
+            if it.state == PURGING:
                 _purge(project, database, it)
-            else:
+            elif it.state != DELETING:
                 _bring_back(project, database, it, watch)
-        for deletion, names in by_deletion.items():
+        leaving = grouped((it.deletion, it.job) for it in open_ones if it.state == DELETING)
+        for deletion, names in leaving.items():
             _put_away(project, database, deletion, names, watch)
         return [it.job for it in open_ones]
 
@@ -243,7 +242,7 @@ def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch)
             killpoint("restore:files-back")
             refused = database.transact(lambda session: _rows_back(session, it, content))
         except (Refused, sa.exc.IntegrityError) as error:
-            refused = str(getattr(error, "orig", error)).splitlines()[0]
+            refused = told(error)
         if refused:
             _change(database, it.deletion, [it.job], RESTORING, DELETING)
             _put_away(project, database, it.deletion, [it.job])

@@ -12,7 +12,6 @@ import fcntl
 import os
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from snfpipe.engines.arrays import (
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.engines.scheduler import Rejection, Scheduler
 from snfpipe.errors import Refused, ServiceUnavailable
+from snfpipe.grouping import grouped
 
 _LEASE_S = 120.0  # how long to wait for others that submit
 _FRESH_S = 1.0  # how long a look at the queue serves
@@ -351,16 +351,9 @@ class BatchEngine:
 
 def _by_job(tasks: Iterable[TaskId]) -> dict[int, list[TaskId]]:
     """Return tasks by job number; what was refused has none."""
-    found: defaultdict[int, list[TaskId]] = defaultdict(list)
-    for task in tasks:
-        if task.job:
-            found[task.job].append(task)
-    return found
+    return grouped((it.job, it) for it in tasks if it.job)
 
 
 def _by_token(tasks: Iterable[TaskId]) -> dict[str, list[TaskId]]:
     """Return tasks by array."""
-    found: defaultdict[str, list[TaskId]] = defaultdict(list)
-    for task in tasks:
-        found[task.token].append(task)
-    return found
+    return grouped((it.token, it) for it in tasks)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from snfpipe.db import store
 from snfpipe.db.models import DeletedParent, File, Job, Process, ProcessParent, ProductIndex
+from snfpipe.grouping import grouped
 from snfpipe.plans.base import INDEX_DIGITS
 
 Link = tuple[str, str]  # child, parent
@@ -76,9 +77,7 @@ def link_or_mark(
 
 def relink(session: Session, id_processes: Collection[str]) -> None:
     """Undo the marks for want of processes that stand now, the same to the byte."""
-    by_base: dict[str, list[str]] = {}
-    for ident in id_processes:
-        by_base.setdefault(ident[:-INDEX_DIGITS], []).append(ident)
+    by_base = grouped((ident[:-INDEX_DIGITS], ident) for ident in id_processes)
     _relink(session, DeletedParent.base, by_base, by_base)
 
 

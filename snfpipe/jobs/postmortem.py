@@ -14,6 +14,7 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.errors import shown
+from snfpipe.grouping import grouped
 from snfpipe.states import State
 from snfpipe.worker.ledger import Record
 from snfpipe.worker.spec import SUPERSEDED, JobSpec, Product
@@ -238,13 +239,10 @@ def _signal(number: int) -> str:
 
 def _made(spec: JobSpec, records: Sequence[Record]) -> tuple[tuple[Made, ...], dict[str, Measure]]:
     """Return the products and measures of the last accounting."""
-    files: dict[str, list[Record]] = {}
-    measures: dict[str, Measure] = {}
-    for record in records:
-        if record["kind"] == "product":
-            files.setdefault(record["id_process"], []).append(record)
-        elif record["kind"] == "pose":
-            measures[record["item"]] = Measure(record["quality"], record["values"])
+    files = grouped((it["id_process"], it) for it in records if it["kind"] == "product")
+    measures = {
+        it["item"]: Measure(it["quality"], it["values"]) for it in records if it["kind"] == "pose"
+    }
     made = tuple(
         Made(
             product,

@@ -26,7 +26,7 @@ from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName, Refused, ServiceUnavailable
+from snfpipe.errors import BadName, Refused, ServiceUnavailable, told
 from snfpipe.jobs import products
 from snfpipe.jobs.active import of_project
 from snfpipe.jobs.manifest import (
@@ -105,8 +105,7 @@ def _register_alone(project: Project, database: Database, job: Ended) -> list[Se
             isinstance(error, _OWN) and archive.is_there(project.site.archive)
         ):
             raise
-        cause = str(getattr(error, "orig", error)).splitlines()[0]
-        reason = f"its products could not be registered: {cause}"
+        reason = f"its products could not be registered: {told(error)}"
         names = {product.name: reason for product in job.spec.products}
         outcome = replace(
             job.outcome, state=State.FAILED, reason=reason, accounted=False, made=(),

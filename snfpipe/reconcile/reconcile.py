@@ -25,6 +25,7 @@ from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.session import Database
 from snfpipe.errors import SnfError
+from snfpipe.grouping import grouped
 from snfpipe.reconcile import rows as rows
 from snfpipe.reconcile.cases import (
     AUDIT,
@@ -261,7 +262,9 @@ def _gather(
             rows=found_rows,
             named=named,
             seen=seen,
-            strays=_by_name(path for path in seen if path not in found_rows),
+            strays=grouped(
+                (posixpath.basename(path), path) for path in seen if path not in found_rows
+            ),
             jobs=rows.jobs(session, known | {it for ids in readers.values() for it in ids}),
             readers=readers,
             vouched=vouched,
@@ -269,14 +272,6 @@ def _gather(
             processes=rows.processes(session, [it.id_process for it in vouched.values()]),
             several=several,
         )
-
-
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return name -> paths of files without a row."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        found.setdefault(posixpath.basename(path), []).append(path)
-    return found
 
 
 def _strays(database: Database, facts: Facts, doubts: _Doubts) -> list[str]:

@@ -20,7 +20,7 @@ from typing import TextIO
 
 from snfpipe.db import store
 from snfpipe.db.session import Database
-from snfpipe.errors import NotFound, Refused, printable, shown
+from snfpipe.errors import NotFound, Refused, printable, shown, told
 from snfpipe.errors import Place as At
 from snfpipe.killpoint import killpoint
 from snfpipe.reconcile.repair import Move, Plan, Repair, checked_line, plan_of, repair_of
@@ -157,7 +157,7 @@ def _apply_one(
         try:
             _move_back(place, plan, repair)
         except _TROUBLES as worse:
-            return Result(repair, REFUSED, f"{_told(error)}; left half-way: {_told(worse)}")
+            return Result(repair, REFUSED, f"{told(error)}; left half-way: {told(worse)}")
         return _refused(repair, error, book, dry_run)
     killpoint("repair:committed")
     book.write("done", repair)
@@ -189,13 +189,8 @@ def _undo_one(
 def _refused(repair: Repair, error: Exception, book: _Journal, dry_run: bool) -> Result:
     """Return the result of a repair that cannot be done or taken back; note it."""
     if not dry_run:
-        book.write("refused", repair, why=_told(error))
-    return Result(repair, REFUSED, _told(error))
-
-
-def _told(error: Exception) -> str:
-    """Return what an error says, in a line."""
-    return str(getattr(error, "message", None) or error)
+        book.write("refused", repair, why=told(error))
+    return Result(repair, REFUSED, told(error))
 
 
 # --- files ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from snfpipe.db.models import Attempt, DeletedJob, File, Job, Owed, Process, Pro
 from snfpipe.deletion import trash
 from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
+from snfpipe.grouping import grouped
 from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.states import IN_HAND, MAY_REGISTER
@@ -92,11 +93,8 @@ def by_path(session: Session, paths: Iterable[str]) -> dict[str, FileRow]:
 
 def by_name(session: Session, names: Iterable[str]) -> dict[str, list[FileRow]]:
     """Return name -> rows, of lost files too."""
-    found: dict[str, list[FileRow]] = {}
-    for row in _files(session, File.name, names):
-        if row.area != "raw":
-            found.setdefault(row.name, []).append(row)
-    return found
+    found = _files(session, File.name, names)
+    return grouped((row.name, row) for row in found if row.area != "raw")
 
 
 def _files(session: Session, column: Any, values: Iterable[str]) -> Iterator[FileRow]:
@@ -169,7 +167,6 @@ def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
 
 def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
     """Return product -> ids of the jobs whose live products were made from it."""
-    found: dict[str, list[int]] = {}
     query = (
         sa.select(ProcessParent.parent, Process.job_id)
         .join(Process, Process.id_process == ProcessParent.child)
@@ -177,10 +174,8 @@ def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int
         .distinct()
         .order_by(ProcessParent.parent, Process.job_id)
     )
-    for parent, job_id in store.rows_in(session, query, ProcessParent.parent, id_processes):
-        if job_id is not None:
-            found.setdefault(parent, []).append(job_id)
-    return found
+    found = store.rows_in(session, query, ProcessParent.parent, id_processes)
+    return grouped((parent, job_id) for parent, job_id in found if job_id is not None)
 
 
 def vouched(

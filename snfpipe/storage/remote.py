@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from snfpipe.errors import Refused, ServiceUnavailable, UsageError, shown
+from snfpipe.errors import Refused, ServiceUnavailable, UsageError, shown, told
 from snfpipe.storage import archive
 from snfpipe.storage.base import (
     IRREGULAR,
@@ -186,9 +186,8 @@ def _asked(place: Place, call: Callable[..., Any], *arguments: Any, **options: A
 
 def _away(url: str, error: Exception) -> ServiceUnavailable:
     """Say that the other side cannot be reached."""
-    told = str(error).strip().splitlines() or [type(error).__name__]
     return ServiceUnavailable(
-        f"{shown(url, 200)} cannot be reached: {told[0]}",
+        f"{shown(url, 200)} cannot be reached: {told(error)}",
         hint="try `sftp` to the same host: its key must be known, and yours let in",
     )
 
