@@ -9,13 +9,11 @@ from snfpipe.config.textfile import Where, read_text
 from snfpipe.errors import BadName, ConfigError, Place, printable, shown
 from snfpipe.names import Night, check_target, job_unit
 
-
-def _night(text: str) -> str:
-    """Return a night as lists write it."""
-    return str(Night.parse(text))
-
-
-_CHECKS: dict[str, Callable[[str], str]] = {"night": _night, "target": check_target}
+#: Kind of unit -> what returns a unit as lists write it.
+_CHECKS: dict[str, Callable[[str], str]] = {
+    "night": lambda text: str(Night.parse(text)),
+    "target": check_target,
+}
 
 
 def read_list(path: Path, unit_kind: str, asked_by: Where | None = None) -> tuple[str, ...]:

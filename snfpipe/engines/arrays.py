@@ -66,13 +66,9 @@ def group(batch: Iterable[Submission], largest: int) -> list[Array]:
     for key, members in groupby(sorted(batch, key=kind), kind):
         alike = tuple(members)
         for start in range(0, len(alike), largest):
-            arrays.append(Array(_new_token(), *key, alike[start : start + largest]))
+            token = f"{int(time.time()):08x}{secrets.token_hex(3)}"  # tells when it was made
+            arrays.append(Array(token, *key, alike[start : start + largest]))
     return arrays
-
-
-def _new_token() -> str:
-    """Return a token that tells when it was made."""
-    return f"{int(time.time()):08x}{secrets.token_hex(3)}"
 
 
 def is_token(text: str) -> bool:

@@ -126,7 +126,12 @@ def _runs(listing: Callable[[str], Listing], folder: str) -> Iterator[list[Entry
         if isinstance(item, list):
             yield item
             continue
-        files, folders = listing(item)
+        try:
+            files, folders = listing(item)
+        except FileNotFoundError:
+            if not item:
+                raise
+            continue  # it has gone since it was seen
         if not folders:
             yield files
             continue

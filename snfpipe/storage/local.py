@@ -38,15 +38,10 @@ class LocalPlace:
         return walk(self._listing, f"{folder}/" if folder else "")
 
     def _listing(self, folder: str) -> Listing:
-        """List a folder; one that has gone since it was seen has no content."""
+        """List a folder."""
         files: list[Entry] = []
         folders = []
-        try:
-            handle = os.open(self.root / folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            if not folder:
-                raise
-            return Listing([], [])
+        handle = os.open(self.root / folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in sorted(os.listdir(handle)):  # as quick as may be: millions pass here
                 path = folder + name

@@ -60,16 +60,10 @@ class RemotePlace:
         self._list("")
 
     def _listing(self, folder: str) -> Listing:
-        """List a folder; one that has gone since it was seen has no content."""
+        """List a folder."""
         files: list[Entry] = []
         folders = []
-        try:
-            entries = self._list(folder)
-        except FileNotFoundError:
-            if not folder:
-                raise
-            return Listing([], [])
-        for name, entry in entries.items():
+        for name, entry in self._list(folder).items():
             path = folder + name
             if not folder and is_ours(path):
                 continue

@@ -6,15 +6,15 @@ file is there and whole.  What is missing is named with its reason.  Standard li
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snfpipe.storage import archive
-from snfpipe.worker.ledger import Record
+from snfpipe.worker.ledger import Record, json_lines
 from snfpipe.worker.spec import JobSpec, Product
 
 _FITS_BLOCK = 2880
@@ -37,17 +37,11 @@ def read_results(path: Path) -> dict[str, Said]:
 
     A line that cannot be read says nothing: a program that was killed may have torn it.
     """
-    said = {}
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            said[str(entry["item"])] = _said(entry)
-        except (ValueError, TypeError, KeyError):
-            continue
+    said: dict[str, Said] = {}
+    with suppress(FileNotFoundError):
+        for entry in json_lines(path):
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                said[str(entry["item"])] = _said(entry)
     return said
 
 

@@ -47,20 +47,28 @@ def append_all(path: Path, records: Iterable[Record]) -> None:
 
 
 def read(path: Path) -> list[Record]:
-    """Return the records; torn lines and lines of anybody else's are left out."""
-    return list(_records(path))
+    """Return the records, none where the ledger is missing or out of reach.
 
-
-def _records(path: Path) -> Iterator[Record]:
-    """Yield the records of a ledger, none where it is missing or out of reach."""
+    Torn lines and lines of anybody else's are left out.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")
+        return [it for it in json_lines(path) if isinstance(it.get("kind"), str)]
     except OSError:
-        return
-    for line in lines:
+        return []
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines; a line that a kill has torn says nothing.
+
+    Raises
+    ------
+    OSError
+        The file is missing or out of reach.
+    """
+    for line in path.read_bytes().split(b"\n"):
         try:
-            record = json.loads(line)
+            content = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("kind"), str):
-            yield record
+        if isinstance(content, dict):
+            yield content
