@@ -84,10 +84,9 @@ def in_hand(
     )  # fmt: skip
     rows = session.execute(query).all()
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
-    state_of = {state.value: state for state in State}
     return [
         InHand(
-            ident, production_id, production, name, unit, jobs[version], folder, state_of[state],
+            ident, production_id, production, name, unit, jobs[version], folder, State(state),
             token, number, engine_id, submitted, outcome_of(accounting),
         )
         for ident, production_id, production, name, unit, version, folder, state, token, number,

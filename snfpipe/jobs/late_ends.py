@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from snfpipe.config.project import Site
 from snfpipe.db import store
@@ -70,8 +69,9 @@ def note_late_ends(database: Database, site: Site, whose: Whose, since: datetime
         ended = _end_of(AttemptFolder.numbered(place, job, number, token))
         if ended is not None and ended != noted:  # a row that was noted has the ledger's moment
             found.append(LateEnd(token, job, number, attempts, ended))
-    if found:
-        database.transact(lambda session: _note(session, found))
+    told = [{"token": it.token, "ended_at": it.ended, "reason": it.text} for it in found]
+    if told:
+        database.transact(lambda session: store.update_rows(session, Attempt, told, ["token"]))
     return found
 
 
@@ -80,9 +80,3 @@ def _end_of(attempt: AttemptFolder) -> datetime | None:
     records = ledger.read(attempt.ledger)
     ends = [record["time"] for record in records if record["kind"] in ("ending", "end")]
     return moment_of(ends[-1]) if ends else None
-
-
-def _note(session: Session, found: list[LateEnd]) -> None:
-    """Write the rows."""
-    rows = [{"token": it.token, "ended_at": it.ended, "reason": it.text} for it in found]
-    store.update_rows(session, Attempt, rows, ["token"])

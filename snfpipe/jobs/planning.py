@@ -194,10 +194,8 @@ def check_production(session: Session, project: Project, step: Step) -> None:
     """Refuse to go on with a production that another version, plan or kind of unit began."""
     query = sa.select(Production.version, Production.plan, Production.unit_kind)
     stands = session.execute(query.where(Production.name == step.production)).one_or_none()
-    if stands is None:
-        return
-    version, plan, unit_kind = stands
-    if stands != (project.version.label, step.plan, step.unit_kind):
+    if stands is not None and stands != (project.version.label, step.plan, step.unit_kind):
+        version, plan, unit_kind = stands
         raise Refused(
             f"production {step.production} was begun by {version} as {plan} of {unit_kind}s, and "
             f"cannot go on by {project.version.label} as {step.plan} of {step.unit_kind}s",

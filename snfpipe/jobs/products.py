@@ -28,7 +28,7 @@ from snfpipe.db.models import (
 from snfpipe.jobs import deleted_parents
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.validate import REGISTERED, VALIDATED
-from snfpipe.names import CHANNELS, ExposureId, PoseId, ProductName
+from snfpipe.names import CHANNELS, PoseId, ProductName
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.states import State
 from snfpipe.storage import archive
@@ -57,6 +57,14 @@ class Ended:
     spec: JobSpec
     outcome: Outcome
     logs: Tails = NO_LOGS
+
+
+def never_started(
+    job_id: int, production_id: int, spec: JobSpec, reason: str, state: State = State.FAILED
+) -> Ended:
+    """Return the end of an attempt of which the engine never had anything."""
+    missing = {product.name: reason for product in spec.products}
+    return Ended(job_id, production_id, spec, Outcome(state, reason, missing=missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +197,7 @@ class _Changes:
                 "idx": name.index,
                 "night": night,
                 "id_run": name.exposure.run_id.id_run if name.exposure.run else None,
-                "id_exposure": _exposure(name.exposure),
+                "id_exposure": name.exposure.id_exposure if name.exposure.exposure else None,
                 "id_pose": id_pose if id_pose in self._poses else None,
                 "target_id": made.product.target_id,
                 "job_id": job.job_id,
@@ -263,11 +271,6 @@ def _pose(name: ProductName) -> int | None:
     if name.channel not in CHANNELS.values() or not name.exposure.exposure:
         return None
     return PoseId(name.exposure, name.channel).id_pose
-
-
-def _exposure(exposure: ExposureId) -> int | None:
-    """Return the exposure's id, None for a product of a whole run or night."""
-    return exposure.id_exposure if exposure.exposure else None
 
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
