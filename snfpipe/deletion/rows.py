@@ -122,36 +122,40 @@ def insert(session: Session, content: Mapping[str, Any], moment: datetime) -> No
     """
     (row,) = content["job"]
     production = store.production_ids(session, [content["production"]])[content["production"]]
-    job = {**_typed(Job, row), "production_id": production}
-    job.pop("id")
+    (job,) = _of(content, Job, production_id=production)
     job_id = session.scalar(sa.insert(Job).values(job).returning(Job.id))
     for model in OF_JOB:
-        rows = [{**_typed(model, it), "job_id": job_id} for it in _of(content, model)]
-        store.insert(session, model, rows)
-    files = [_typed(File, it) for it in _of(content, File)]
-    for file in files:
-        file.pop("id")
-    store.insert(session, File, files)
-    store.insert(session, Header, [_typed(Header, it) for it in _of(content, Header)])
-    measures = [
-        {**_typed(PoseMeasure, it), "production_id": production} for it in _of(content, PoseMeasure)
-    ]
-    store.insert_new(session, PoseMeasure, measures)
+        store.insert(session, model, _of(content, model, job_id=job_id))
+    store.insert(session, File, _of(content, File))
+    store.insert(session, Header, _of(content, Header))
+    store.insert_new(session, PoseMeasure, _of(content, PoseMeasure, production_id=production))
     links = [(it["child"], it["parent"]) for it in _of(content, ProcessParent)]
     read_from = json.loads(row["manifest"] or "{}").get("inputs", ())
     checksums = {it["id_process"]: it["checksum"] for it in read_from}
-    store.insert_new(
-        session, DeletedParent, [_typed(DeletedParent, it) for it in _of(content, DeletedParent)]
-    )
+    store.insert_new(session, DeletedParent, _of(content, DeletedParent))
     made = [it["id_process"] for it in _of(content, Process)]
     deleted_parents.link_or_mark(session, links, checksums, moment)
     deleted_parents.relink_children(session, made)
     deleted_parents.relink(session, made)
 
 
-def _of(content: Mapping[str, Any], model: type[Base]) -> list[Plain]:
-    """Return a table's rows."""
-    return list(content.get(_name(model), ()))
+def _of(content: Mapping[str, Any], model: type[Base], **new: int | None) -> list[Plain]:
+    """Return a table's rows as the database takes them; without the number that it gives each.
+
+    An empty JSON column is left out, to be NULL.
+    """
+    columns = model.__table__.columns
+    times = {it.name for it in columns if isinstance(it.type, sa.DateTime)}
+    left_out = {it.name for it in columns if isinstance(it.type, sa.JSON)}
+    return [
+        {
+            name: datetime.fromisoformat(value) if name in times and value else value
+            for name, value in row.items()
+            if name != "id" and (value is not None or name not in left_out)
+        }
+        | new
+        for row in content.get(_name(model), ())
+    ]
 
 
 def _name(model: type[Base]) -> str:
@@ -192,11 +196,8 @@ def _measures(session: Session, job_ids: Sequence[int]) -> list[tuple[int, Plain
         )
         .order_by(PoseMeasure.id_pose)
     )
-    found = []
-    for row in session.execute(query).mappings():
-        plain = _plain(row)
-        found.append((plain.pop("measured_by"), plain))
-    return found
+    plain = [_plain(row) for row in session.execute(query).mappings()]
+    return [(row.pop("measured_by"), row) for row in plain]
 
 
 def _delete_measures(session: Session, job_ids: Sequence[int]) -> None:
@@ -220,16 +221,4 @@ def _plain(row: Mapping[Any, Any]) -> Plain:
     return {
         str(name): value.isoformat() if isinstance(value, datetime) else value
         for name, value in row.items()
-    }
-
-
-def _typed(model: type[Base], row: Mapping[str, Any]) -> Plain:
-    """Return a plain row as the database takes it; an empty JSON column is left out, to be NULL."""
-    columns = model.__table__.columns
-    times = {it.name for it in columns if isinstance(it.type, sa.DateTime)}
-    documents = {it.name for it in columns if isinstance(it.type, sa.JSON)}
-    return {
-        name: datetime.fromisoformat(value) if name in times and value else value
-        for name, value in row.items()
-        if value is not None or name not in documents
     }

@@ -21,13 +21,14 @@ import shutil
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe.config.project import Project
 from snfpipe.db import store
-from snfpipe.db.models import DeletedJob, Job, Process, ProductIndex
+from snfpipe.db.models import DeletedJob, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.deletion import rows
 from snfpipe.deletion.trash_files import (
@@ -40,6 +41,7 @@ from snfpipe.deletion.trash_files import (
 )
 from snfpipe.errors import Refused, told
 from snfpipe.grouping import grouped
+from snfpipe.jobs.deleted_parents import generations
 from snfpipe.killpoint import killpoint
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.storage import archive
@@ -174,10 +176,8 @@ def restore(
         One for each job.
     """
     with database.read() as session:
-        last: dict[str, Trashed] = {}
-        for it in trashed(session):
-            if it.state in (DELETED, RESTORING):
-                last.setdefault(it.job, it)
+        found = reversed(trashed(session))
+        last = {it.job: it for it in found if it.state in (DELETED, RESTORING)}
     with locked(project):
         return [_restore(project, database, last[name], watch) for name in names]
 
@@ -185,13 +185,8 @@ def restore(
 def would_restore(database: Database, names: Iterable[str]) -> dict[str, str]:
     """Return job -> why :func:`restore` would not bring it back, nothing where it would."""
     with database.read() as session:
-        last: dict[str, Trashed] = {}
-        for it in trashed(session):
-            last.setdefault(it.job, it)
-        return {
-            name: why_not(session, json.loads(_content(session, last[name]) or "{}"))
-            for name in names
-        }
+        last = {it.job: it for it in reversed(trashed(session))}
+        return {name: why_not(session, _content(session, last[name])) for name in names}
 
 
 def why_not(session: Session, content: rows.Content) -> str:
@@ -200,10 +195,7 @@ def why_not(session: Session, content: rows.Content) -> str:
     if session.scalar(sa.select(Job.id).where(Job.name == name)) is not None:
         return f"a newer {name} stands; delete that first, or leave this one in the trash"
     made = [row["id_process"] for row in content.get("process", ()) if row["state"] == "live"]
-    bases = {ident[:-INDEX_DIGITS] for ident in made}
-    indices = sa.select(ProductIndex.base, ProductIndex.last)
-    lasts = store.rows_in(session, indices, ProductIndex.base, bases)
-    ids = [f"{base}{n:0{INDEX_DIGITS}}" for base, last in lasts for n in range(last + 1)]
+    ids = chain(*generations(session, [ident[:-INDEX_DIGITS] for ident in made]).values())
     live = sa.select(Process.id_process).where(Process.state == "live").limit(1)
     found = next(store.scalars_in(session, live, Process.id_process, ids), None)
     return f"a newer generation stands: process {found}" if found else ""
@@ -213,7 +205,7 @@ def _restore(project: Project, database: Database, it: Trashed, watch: Watch) ->
     """Bring one job back."""
 
     def begin(session: Session) -> str:
-        content = json.loads(_content(session, it, lock=True) or "{}")
+        content = _content(session, it, lock=True)
         refused = why_not(session, content) if content else "it is not in the trash any more"
         if not refused:
             _set(session, it.deletion, [it.job], DELETED, RESTORING)
@@ -229,7 +221,7 @@ def _restore(project: Project, database: Database, it: Trashed, watch: Watch) ->
 def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch) -> Restored:
     """Do what is left of a restore that has begun."""
     with database.read() as session:
-        content = json.loads(_content(session, it) or "{}")
+        content = _content(session, it)
     if not content:
         return Restored(it.job)  # somebody else has just finished it
     place = project.site.archive
@@ -292,10 +284,9 @@ def purge(
 def _purge(project: Project, database: Database, it: Trashed, watch: Watch = lambda: None) -> None:
     """Remove a job's files from the trash, then its row."""
     with database.read() as session:
-        text = _content(session, it)
-    if text is None:
+        content = _content(session, it)
+    if not content:
         return
-    content = json.loads(text)
     aside = project.site.archive / archive.TRASH / it.deletion
     for path in paths_of([content]):
         (aside / archive.check_path(path)).unlink(missing_ok=True)
@@ -322,28 +313,27 @@ def _contents(
         return [json.loads(text) for text in found]
 
 
-def _content(session: Session, it: Trashed, *, lock: bool = False) -> str | None:
-    """Return the rows of a deleted job, None where it is not in the trash any more."""
+def _content(session: Session, it: Trashed, *, lock: bool = False) -> rows.Content:
+    """Return the rows of a deleted job, nothing where it is not in the trash any more."""
     query = sa.select(DeletedJob.content).where(
         DeletedJob.deletion == it.deletion, DeletedJob.name == it.job
     )
-    return session.scalar(query.with_for_update() if lock else query)
+    text = session.scalar(query.with_for_update() if lock else query)
+    return dict(json.loads(text or "{}"))
 
 
 def _set(session: Session, deletion: str, names: Collection[str], old: str, new: str) -> int:
     """Change the state of deleted jobs that are in `old`; return how many were."""
-    count = 0
-    for part in store.chunks(sorted(names)):
-        done = session.execute(
-            sa.update(DeletedJob)
-            .where(
-                DeletedJob.deletion == deletion, DeletedJob.name.in_(part), DeletedJob.state == old
-            )
-            .values(state=new)
-            .returning(DeletedJob.name)
-        )
-        count += len(done.all())
-    return count
+    changes = (
+        sa.update(DeletedJob)
+        .where(DeletedJob.deletion == deletion, DeletedJob.state == old)
+        .values(state=new)
+        .returning(DeletedJob.name)
+    )
+    return sum(
+        len(session.execute(changes.where(DeletedJob.name.in_(part))).all())
+        for part in store.chunks(sorted(names))
+    )
 
 
 def _change(database: Database, deletion: str, names: Collection[str], old: str, new: str) -> int:

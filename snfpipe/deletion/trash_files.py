@@ -45,8 +45,7 @@ def _jobdir(project: Project, content: Content) -> Path:
 def attempt_folders(project: Project, deletion: str, content: Content) -> dict[Path, Path]:
     """Return where a job's attempts lie -> where they lie in the trash."""
     (job,) = content["job"]
-    jobdir = _jobdir(project, content)
-    folder = archive.check_path(job["folder"])
+    jobdir, folder = _jobdir(project, content), archive.check_path(job["folder"])
     places = (jobdir / folder, jobdir / archive.TRASH / deletion / folder)
     pairs = (
         [AttemptFolder.numbered(it, job["name"], row["number"], row["token"]).path for it in places]

@@ -84,12 +84,16 @@ def relink(session: Session, id_processes: Collection[str]) -> None:
 def relink_children(session: Session, children: Collection[str]) -> None:
     """Undo those marks on `children` for which a parent of the same bytes stands."""
     bases = store.scalars_in(session, sa.select(DeletedParent.base), DeletedParent.child, children)
+    _relink(session, DeletedParent.child, children, generations(session, bases))
+
+
+def generations(session: Session, bases: Iterable[str]) -> dict[str, list[str]]:
+    """Return base -> all process ids that were ever given to a product of it."""
     indices = sa.select(ProductIndex.base, ProductIndex.last)
-    candidates = {
+    return {
         base: [f"{base}{n:0{INDEX_DIGITS}}" for n in range(last + 1)]
         for base, last in store.rows_in(session, indices, ProductIndex.base, bases)
     }
-    _relink(session, DeletedParent.child, children, candidates)
 
 
 def forget(session: Session, children: Collection[str]) -> None:

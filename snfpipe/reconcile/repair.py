@@ -155,19 +155,12 @@ def repair_of(content: Mapping[str, Any], place: Place) -> Repair:
     brings = tuple(Bring(**bring) for bring in content.pop("brings"))
     rows = tuple(RowChange(**row) for row in content.pop("rows"))
     try:
-        for path in _paths(moves, brings):
+        moved = (path for move in moves for path in (move.path, move.to))
+        for path in (*moved, *(bring.path for bring in brings)):
             checked_path(path)
     except SnfError as error:
         raise ConfigError(error.message, error.hint, place) from error
     return Repair(**content, moves=moves, brings=brings, rows=rows)
-
-
-def _paths(moves: Iterable[Move], brings: Iterable[Bring]) -> Iterable[str]:
-    """Yield the paths of files that a repair touches."""
-    for move in moves:
-        yield from (move.path, move.to)
-    for bring in brings:
-        yield bring.path
 
 
 def checked_line(line: str, part: str, place: Place) -> dict[str, Any]:

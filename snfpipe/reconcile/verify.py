@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from snfpipe.db.session import Database
@@ -80,7 +81,6 @@ def _checksums(place: Place, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _checksum(place: Place, path: str) -> str | None:
     """Return the checksum of a file, None of one that has just gone."""
-    try:
+    with suppress(FileNotFoundError):
         return checksum_of(place, path)
-    except FileNotFoundError:
-        return None
+    return None
