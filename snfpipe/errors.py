@@ -16,6 +16,7 @@ The number is the exit code of a command that ends with the error; 1 is kept for
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -102,6 +103,14 @@ def told(error: Exception) -> str:
     """Return what an error says, in a line: an own one without its next step, a driver's own."""
     text = str(getattr(error, "message", None) or getattr(error, "orig", None) or error)
     return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question after the word that comes closest, with a blank behind; or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def printable(text: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from snfpipe.errors import SnfError, printable
+from snfpipe.errors import SnfError, did_you_mean, printable
 
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -83,10 +83,7 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(context, args)
         except click.UsageError as error:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean {close[0]}?" if close else "see snf --help"
+            hint = did_you_mean(args[0], COMMANDS).strip() or "see snf --help"
             raise click.UsageError(f"there is no command {args[0]!r}: {hint}", context) from error
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import click
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.errors import UsageError, shown
+from snfpipe.errors import UsageError, printable, shown
 
 if TYPE_CHECKING:
     from snfpipe.config.project import Project
@@ -187,25 +188,18 @@ def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
 
 
 def _say(as_json: bool) -> Callable[[Event], None]:
-    """Return what prints events, a line each."""
+    """Return what prints events, a line each, at once."""
 
-    def as_text(event: Event) -> None:
-        told = ": ".join(filter(None, (event.state or event.text, event.reason)))
-        what = " ".join(filter(None, (event.kind, event.job, told)))
-        _print(f"{_written(event.time)} {what}")
+    def say(event: Event) -> None:
+        if as_json:
+            line = json.dumps(asdict(event) | {"time": _written(event.time)})
+        else:
+            told = ": ".join(filter(None, (event.state or event.text, event.reason)))
+            line = " ".join(filter(None, (_written(event.time), event.kind, event.job, told)))
+        sys.stdout.write(f"{printable(line)}\n")
+        sys.stdout.flush()
 
-    def as_object(event: Event) -> None:
-        import json
-
-        _print(json.dumps(asdict(event) | {"time": _written(event.time)}))
-
-    return as_object if as_json else as_text
-
-
-def _print(line: str) -> None:
-    """Print a line at once; control characters of foreign text are shown, not sent."""
-    sys.stdout.write((line if line.isprintable() else ascii(line)[1:-1]) + "\n")
-    sys.stdout.flush()
+    return say
 
 
 def _written(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Job, Process, Production
-from snfpipe.errors import NotFound, Refused, UsageError, shown
+from snfpipe.errors import NotFound, Refused, UsageError, did_you_mean, shown
 from snfpipe.names import VersionName
 from snfpipe.states import State
 
@@ -123,15 +123,13 @@ class Wanted:
 
     def _hint(self, pattern: str, names: Sequence[str]) -> str:
         """Say what a pattern that means nothing may have been meant to be."""
-        import difflib
-
         longer = f"(?:{pattern}).*" if self.regex else f"{pattern}*"
         count = len(self._matching(longer, names))
         if count:
             end = ".*" if self.regex else "*"
             return f"{count} {'job begins' if count == 1 else 'jobs begin'} like that: add {end}"
-        close = difflib.get_close_matches(pattern, names[:20_000], 1)
-        return f"did you mean {close[0]}?" if close else "`manage_jobs -j '*'` lists them all"
+        meant = did_you_mean(pattern, names[:20_000]).strip()
+        return meant or "`manage_jobs -j '*'` lists them all"
 
 
 @dataclass(frozen=True, slots=True)
