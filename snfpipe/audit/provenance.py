@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Process, ProcessParent
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound, shown
+from snfpipe.grouping import grouped
 from snfpipe.worker.spec import JobSpec
 
 
@@ -103,7 +105,7 @@ def provenance(database: Database, word: str) -> Provenance:
         process = _find(session, word)
         up = _links(session, process, ProcessParent.child, ProcessParent.parent)
         down = _links(session, process, ProcessParent.parent, ProcessParent.child)
-        idents = {process, *_members(up), *_members(down)}
+        idents = {process, *chain(*up.values(), *down.values())}
         return Provenance(process, _nodes(session, sorted(idents)), up, down)
 
 
@@ -124,19 +126,11 @@ def _find(session: Session, word: str) -> str:
 
 def _links(session: Session, process: str, here: Any, there: Any) -> dict[str, tuple[str, ...]]:
     """Return process -> its neighbours in one direction, for all that can be reached."""
-    chain = sa.select(sa.literal(process, sa.String(25)).label("ident")).cte(recursive=True)
-    chain = chain.union(sa.select(there).join(chain, here == chain.c.ident))
-    query = sa.select(here, there).join(chain, here == chain.c.ident).order_by(here, there)
-    found: dict[str, tuple[str, ...]] = {}
-    for one, other in session.execute(query):
-        found[one] = (*found.get(one, ()), other)
-    return found
-
-
-def _members(links: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """Yield everything that is linked to."""
-    for others in links.values():
-        yield from others
+    known = sa.select(sa.literal(process, sa.String(25)).label("ident")).cte(recursive=True)
+    known = known.union(sa.select(there).join(known, here == known.c.ident))
+    query = sa.select(here, there).join(known, here == known.c.ident).order_by(here, there)
+    found = grouped((one, other) for one, other in session.execute(query))
+    return {one: tuple(others) for one, others in found.items()}
 
 
 def _nodes(session: Session, idents: list[str]) -> dict[str, Node]:

@@ -141,13 +141,12 @@ class BatchEngine:
             return {}
         with self._lease():  # whoever is submitting now has done it after this
             look = self._look()
-        found: dict[str, str] = {}
-        for task in sorted(look.states, key=lambda it: it.token):
-            if token := self._folder(task.token).submissions.get(task.task):
-                found[token] = str(task)
-        return {token: found[token] for token in tokens if token in found} | self._find_ended(
-            [token for token in tokens if token not in found]
-        )
+        queued = {
+            self._folder(task.token).submissions.get(task.task): str(task)
+            for task in sorted(look.states, key=lambda it: it.token)
+        }
+        found = {token: queued[token] for token in tokens if token in queued}
+        return found | self._find_ended([token for token in tokens if token not in found])
 
     def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
         """Return what the tables of arrays say."""
@@ -162,11 +161,9 @@ class BatchEngine:
         """Return what accounting has, or what is known of those that never reached it."""
         wanted = parse_ids(engine_ids)
         found: dict[TaskId, EngineOutcome] = {}
-        for token in {it.token for it in wanted}:
+        for token, tasks in _by_token(wanted).items():
             failures = self._folder(token).failures()
-            found |= {
-                it: failures[it.task] for it in wanted if it.token == token and it.task in failures
-            }
+            found |= {it: failures[it.task] for it in tasks if it.task in failures}
         rest = [it for it in wanted if it not in found]
         if rest:
             facts = {it.token: self._folder(it.token).facts for it in rest}
@@ -311,17 +308,13 @@ class BatchEngine:
             else:
                 look.held.append(task)
             look.states[task] = state
-        self.notices = (*queue.notices, *self._told_of(look))
+        waiting_here = (  # the scheduler alone would never start them
+            f"{len(look.waiting)} waiting for one of {self._slots} slots: doit or osiris, while it "
+            "runs, lets them start"
+        )
+        self.notices = (*queue.notices, *([waiting_here] if look.waiting else []))
         self._seen = look
         return look
-
-    def _told_of(self, look: Look) -> Iterator[str]:
-        """Yield what people are to know of jobs that the scheduler alone would never start."""
-        if look.waiting:
-            yield (
-                f"{len(look.waiting)} waiting for one of {self._slots} slots: doit or osiris, "
-                "while it runs, lets them start"
-            )
 
     def _find_ended(self, tokens: Sequence[str]) -> dict[str, str]:
         """Return the ids of submissions of late that accounting knows."""

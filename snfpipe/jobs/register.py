@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -143,11 +143,7 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
 
 
 def restore_manifests(
-    project: Project,
-    database: Database,
-    names: Collection[str] | None = None,
-    *,
-    everything: bool = False,
+    project: Project, database: Database, *, everything: bool = False
 ) -> list[str]:
     """Rewrite manifests that a kill left missing, from the database.
 
@@ -157,8 +153,6 @@ def restore_manifests(
         Whose jobs.
     database : Database
         What they say.
-    names : collection of str, optional
-        Jobs to look at; all of the configured productions by default.
     everything : bool
         Look at the jobs of all productions.
 
@@ -167,22 +161,18 @@ def restore_manifests(
     list of str
         The jobs whose manifest was rewritten.
     """
+    jobs = (
+        sa.select(Job.id, Job.name, Job.folder, Production.version)
+        .join(Production, Production.id == Job.production_id)
+        .where(sa.true() if everything else of_project(project), Job.manifest.is_not(None))
+    )
+    texts = sa.select(Job.id, Job.name, Job.manifest)
     with database.read() as session:
-        query = (
-            sa.select(Job.id, Job.name, Job.folder, Production.version)
-            .join(Production, Production.id == Job.production_id)
-            .where(
-                sa.true() if everything else of_project(project),
-                Job.manifest.is_not(None),
-            )
-        )
         paths = {
             ident: manifest_path(project.site.jobs.parent / version / folder, name)
-            for ident, name, folder, version in session.execute(query)
-            if names is None or name in names
+            for ident, name, folder, version in session.execute(jobs)
         }
-        missing = [ident for ident, path in paths.items() if names or not path.exists()]
-        texts = sa.select(Job.id, Job.name, Job.manifest)
+        missing = [ident for ident, path in paths.items() if not path.exists()]
         rows = list(store.rows_in(session, texts, Job.id, missing))
     written = []
     for ident, name, text in rows:
