@@ -133,9 +133,7 @@ def run_command(command: click.Command, name: str) -> int:
         click.echo(f"{path}: {_plain(error.format_message())}", err=True)
         click.echo(f"  next: {path} --help", err=True)
         return 2
-    except click.Abort:
-        return 130
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         _forget_output()  # whoever read it has gone
