@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import sqlalchemy as sa
@@ -240,18 +241,8 @@ class _Changes:
 def _parents_first(made: Sequence[Made]) -> list[Made]:
     """Return products such that each comes after those of its parents that are among them."""
     by_id = {it.product.id_process: it for it in made}
-    placed: dict[str, Made] = {}
-
-    def put(it: Made) -> None:
-        for parent in it.product.parents:
-            if parent in by_id and parent not in placed and parent != it.product.id_process:
-                put(by_id[parent])
-        placed[it.product.id_process] = it
-
-    for it in made:
-        if it.product.id_process not in placed:
-            put(it)
-    return list(placed.values())
+    parents = {ident: by_id.keys() & {*it.product.parents} - {ident} for ident, it in by_id.items()}
+    return [by_id[ident] for ident in TopologicalSorter(parents).static_order()]
 
 
 def _flags_of(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
@@ -277,24 +268,25 @@ def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, st
     """Say of promised products why they are missing, or under which id they stand."""
     mended = sa.update(Owed).where(Owed.failure.is_not(None)).values(failure=None)
     store.change_in(session, mended, Owed.job_id, [job.job_id for job in ended])
-    rows = []
-    for job in ended:
-        for product in job.spec.products:
-            id_process = final.get(product.id_process, product.id_process)
-            failure = job.outcome.missing.get(product.name)
-            if failure is None and id_process == product.id_process:
-                continue  # as it was declared
-            name = ProductName.parse(product.name)
-            rows.append(
-                {
-                    "job_id": job.job_id,
-                    "reserved": product.id_process,
-                    "id_process": id_process,
-                    "name": str(ProductName.from_id(id_process, name.extension)),
-                    "failure": failure,
-                }
-            )
+    rows = [
+        {
+            "job_id": job.job_id,
+            "reserved": it.id_process,
+            "id_process": final.get(it.id_process, it.id_process),
+            "name": _renamed(it.name, final.get(it.id_process, it.id_process)),
+            "failure": job.outcome.missing.get(it.name),
+        }
+        for job in ended
+        for it in job.spec.products  # the others are as they were declared
+        if it.name in job.outcome.missing
+        or final.get(it.id_process, it.id_process) != it.id_process
+    ]
     store.update_rows(session, Owed, rows, {"job_id": "job_id", "id_process": "reserved"})
+
+
+def _renamed(name: str, id_process: str) -> str:
+    """Return the name of a product that stands under another id."""
+    return str(ProductName.from_id(id_process, ProductName.parse(name).extension))
 
 
 def _write_measures(session: Session, ended: Sequence[Ended]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -335,7 +335,7 @@ class _Journal:
                 self._repairs[record["key"]] = repair_of(record["repair"], place)
             self._note(record["key"], record["is"])
 
-    def _append(self, record: dict[str, object]) -> None:
+    def _append(self, record: Mapping[str, object]) -> None:
         """Write a line, where anything is to be written."""
         if self._handle is not None:
             os.write(self._handle, f"{json.dumps(record)}\n".encode("ascii"))
