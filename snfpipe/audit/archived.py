@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from snfpipe.audit import files
 from snfpipe.audit.findings import Finding, Kind
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName
+from snfpipe.errors import BadName, told
 from snfpipe.names import Night, ProductName, VersionName
 from snfpipe.states import IN_HAND
 from snfpipe.storage import archive
@@ -23,6 +23,9 @@ from snfpipe.storage.archive import Watch
 AUDIT = "products"
 
 _NIGHTS_AT_ONCE = 100
+
+#: What :func:`trouble` says first of a file that is not there.
+ABSENT = "not there"
 
 
 class _Row(NamedTuple):
@@ -81,7 +84,7 @@ def audit_archive(
             if path not in rows:
                 continue
             row = rows[path]
-            what = files.trouble(place / path, row.size, row.checksum, verify=verify)
+            what = trouble(place / path, row.size, row.checksum, verify=verify)
             if what:
                 lost.add(row.id_process)
                 findings.append(_file_finding(row, what))
@@ -125,9 +128,64 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
 
 def _file_finding(row: _Row, what: str) -> Finding:
     """Return the finding of a registered file that is not as its row says."""
-    kind = Kind.MISSING if what.startswith(files.ABSENT) else Kind.WRONG
+    kind = Kind.MISSING if what.startswith(ABSENT) else Kind.WRONG
     return Finding(
         AUDIT, kind, os.path.basename(row.path), row.path,
         f"{'' if row.state == 'live' else row.state + ', '}in the database; its file is {what}",
         "`srb_cleanup` plans the repair",
     )  # fmt: skip
+
+
+# --- one file ------------------------------------------------------------------------------
+
+
+def trouble(path: Path, size: int, checksum: str, *, verify: bool) -> str:
+    """Return what is wrong with a registered file, nothing if it is as it was registered.
+
+    Parameters
+    ----------
+    path : Path
+        Where it should be.
+    size : int
+        Its size in bytes, as registered.
+    checksum : str
+        Its SHA-256, as registered.
+    verify : bool
+        Read it whole: compare the checksum, check the structure of a FITS file.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        return f"{ABSENT}: {error.strerror}"
+    if found.st_size != size:
+        return f"of {found.st_size} bytes, registered were {size}"
+    if not verify:
+        return ""
+    try:
+        if archive.sha256_of(path) != checksum:
+            return f"of other bytes than registered: the checksum is not {checksum[:12]}..."
+    except OSError as error:
+        return f"not readable: {error.strerror}"
+    return fits_trouble(path) if path.suffix == ".fits" else ""
+
+
+def fits_trouble(path: Path) -> str:
+    """Return what is wrong with the structure of a FITS file, nothing if it can be read whole.
+
+    Headers must follow the standard, data have the length they announce, and checksums that
+    the file carries must agree.
+    """
+    import warnings
+
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with fits.open(path, checksum=True) as units:
+                for unit in units:
+                    unit.verify("exception")
+                    _ = unit.data
+    except Exception as error:  # astropy has many kinds for a file that is none
+        return f"no good FITS file: {told(error)}"
+    return ""

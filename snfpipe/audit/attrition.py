@@ -113,8 +113,7 @@ class _Chain:
     def __init__(
         self, steps: Sequence[Step], units: Iterable[UnitState], patterns: Sequence[Pattern]
     ) -> None:
-        self.steps = steps
-        self.patterns = patterns
+        self.steps, self.patterns = steps, patterns
         self.states = {(unit.step, unit.unit): unit for unit in units}
 
     def nights(self) -> Iterator[Report]:

@@ -90,11 +90,8 @@ class Osiris:
         since: datetime | None = None,
     ) -> None:
         database = database.with_patience(_SHORT_S)  # it says so, and looks again
-        self._project = project
-        self._database = database
-        self._engine = engine
-        self.say = say
-        self._heartbeat_s = heartbeat_s
+        self._project, self._database, self._engine = project, database, engine
+        self.say, self._heartbeat_s = say, heartbeat_s
         self._deadline = None if limit_s is None else time.monotonic() + limit_s
         self._since = since
         self._whose = of_engine(engine)

@@ -187,9 +187,7 @@ class NextAnubis:
     def __init__(
         self, queue: Callable[[], str], say: Callable[[Event], None], every_s: float
     ) -> None:
-        self._queue = queue
-        self._say = say
-        self._every_s = every_s
+        self._queue, self._say, self._every_s = queue, say, every_s
         self._next_try = float("-inf")
         self.queued = False
         self.trouble = ""

@@ -63,8 +63,7 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, mark: Mark) -> None:
-        self._path = path
-        self.mark = mark
+        self._path, self.mark = path, mark
 
     def lines(self) -> Iterator[str]:
         """Yield the whole lines that were added since the last call; take all of them."""

@@ -45,8 +45,7 @@ class LocalEngine:
     notices: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, slots: int) -> None:
-        self._folder = folder
-        self._slots = slots
+        self._folder, self._slots = folder, slots
         self._started: dict[str, str] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)

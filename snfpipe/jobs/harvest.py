@@ -68,9 +68,7 @@ class Harvester:
     def __init__(
         self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
     ) -> None:
-        self._project = project
-        self._database = database
-        self._engine = engine
+        self._project, self._database, self._engine = project, database, engine
         self._whose = of_project(project) if whose is None else whose
         self._queue = SharedQueue(project.site, database, engine)
         self._sizes: dict[str, int] = {}

@@ -77,9 +77,7 @@ class SharedQueue:
     """
 
     def __init__(self, site: Site, database: Database, engine: Engine) -> None:
-        self._site = site
-        self._database = database
-        self._engine = engine
+        self._site, self._database, self._engine = site, database, engine
         self._lease = f"look {engine.name}"
         self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 

@@ -46,9 +46,7 @@ class Submitter:
     def __init__(
         self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
     ) -> None:
-        self._project = project
-        self._database = database
-        self._engine = engine
+        self._project, self._database, self._engine = project, database, engine
         self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
         self._tried: set[str] = set()  # what the engine may have, though it has not said so

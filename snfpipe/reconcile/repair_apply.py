@@ -266,9 +266,7 @@ class _Journal:
     """What was begun, done and undone, in a file that one process at a time writes."""
 
     def __init__(self, path: Path, handle: int | None, plan: Plan) -> None:
-        self.plan = plan
-        self._path = path
-        self._handle = handle
+        self.plan, self._path, self._handle = plan, path, handle
         self._last: dict[str, str] = {}
         self._repairs: dict[str, Repair] = {}
 

@@ -115,8 +115,7 @@ class Limit:
 
     def __init__(self, expected: int, fraction: float, where: str) -> None:
         self.allowed = max(_FEW, int(expected * fraction))
-        self._expected = expected
-        self._where = where
+        self._expected, self._where = expected, where
         self._wrong = 0
 
     def count(self) -> None:

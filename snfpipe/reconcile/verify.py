@@ -33,9 +33,7 @@ class Verifier:
     """
 
     def __init__(self, place: Place, expected: Expected, progress: Progress) -> None:
-        self._place = place
-        self._expected = expected
-        self._progress = progress
+        self._place, self._expected, self._progress = place, expected, progress
         self._waiting: list[str] = []
         self._wrong: list[str] = []
 

@@ -43,8 +43,7 @@ class Daemons:
     """
 
     def __init__(self, folder: Path, quick: Signals = SIGKILL) -> None:
-        self.folder = folder
-        self._quick = quick
+        self.folder, self._quick = folder, quick
         self._path = folder / "daemons.json"
         self._made = folder / "made"
         self._children: list[subprocess.Popen[bytes]] = []

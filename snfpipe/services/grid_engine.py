@@ -103,8 +103,7 @@ class GridEngineCell(Service):
 
     def __init__(self, folder: Path, slots: int = 360, groups: str = "30000-39999") -> None:
         super().__init__(folder)
-        self._slots = slots
-        self._groups = groups
+        self._slots, self._groups = slots, groups
 
     @property
     def environment(self) -> dict[str, str]:

@@ -125,9 +125,7 @@ class SlurmCluster(Service):
         patience_s: int = 3,
     ) -> None:
         super().__init__(folder)
-        self._slots = slots
-        self._slurmdbd = slurmdbd
-        self.largest_array = largest_array
+        self._slots, self._slurmdbd, self.largest_array = slots, slurmdbd, largest_array
         self._patience_s = patience_s
 
     @property

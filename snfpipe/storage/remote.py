@@ -41,8 +41,7 @@ class RemotePlace:
     """
 
     def __init__(self, system: Any, root: str, shown: str, *, renames: bool = False) -> None:
-        self._system = system
-        self._renames = renames
+        self._system, self._renames = system, renames
         self._root = root.rstrip("/")
         self._shown = shown
 
