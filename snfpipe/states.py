@@ -68,7 +68,9 @@ _OUTCOMES = frozenset(
     {State.DONE, State.NOTHING_TO_DO, State.INCOMPLETE, State.FAILED, State.KILLED, State.CANCELLED}
 )
 _PLANNED = frozenset({State.CLAIMED, State.NOTHING_TO_DO, State.FAILED})
-_WITH_ENGINE = frozenset({State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING, State.ENDED})
+#: Of a job that the engine has, or had when it was last looked at.
+WITH_ENGINE = frozenset({State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING})
+_WITH_ENGINE = WITH_ENGINE | {State.ENDED}
 _LEAVES_ENGINE = frozenset({State.LOST, State.CREATED}) | _OUTCOMES
 
 LEGAL: dict[State, frozenset[State]] = {

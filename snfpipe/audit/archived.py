@@ -87,7 +87,12 @@ def audit_archive(
             what = trouble(place / path, row.size, row.checksum, verify=verify)
             if what:
                 lost.add(row.id_process)
-                findings.append(_file_finding(row, what))
+                state = "" if row.state == "live" else f"{row.state}, "
+                findings.append(
+                    Finding(AUDIT, kind_of(what), os.path.basename(path), path,
+                            f"{state}in the database; its file is {what}",
+                            "`srb_cleanup` plans the repair")
+                )  # fmt: skip
         findings += [
             Finding(AUDIT, Kind.UNEXPECTED, os.path.basename(path), path,
                     "in the archive, and no row knows of it", "`srb_cleanup` sets it aside")
@@ -126,16 +131,6 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
         return {*paths} - {ids[ident] for ident in on_their_way}
 
 
-def _file_finding(row: _Row, what: str) -> Finding:
-    """Return the finding of a registered file that is not as its row says."""
-    kind = Kind.MISSING if what.startswith(ABSENT) else Kind.WRONG
-    return Finding(
-        AUDIT, kind, os.path.basename(row.path), row.path,
-        f"{'' if row.state == 'live' else row.state + ', '}in the database; its file is {what}",
-        "`srb_cleanup` plans the repair",
-    )  # fmt: skip
-
-
 # --- one file ------------------------------------------------------------------------------
 
 
@@ -167,6 +162,11 @@ def trouble(path: Path, size: int, checksum: str, *, verify: bool) -> str:
     except OSError as error:
         return f"not readable: {error.strerror}"
     return fits_trouble(path) if path.suffix == ".fits" else ""
+
+
+def kind_of(trouble: str) -> Kind:
+    """Return the kind of what :func:`trouble` says."""
+    return Kind.MISSING if trouble.startswith(ABSENT) else Kind.WRONG
 
 
 def fits_trouble(path: Path) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe import fclass
-from snfpipe.audit.archived import ABSENT, trouble
+from snfpipe.audit.archived import kind_of, trouble
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
@@ -191,6 +191,5 @@ def _spoilt(
         watch()
         what = trouble(archive / path, size, checksum, verify=True)
         if what:
-            kind = Kind.MISSING if what.startswith(ABSENT) else Kind.WRONG
             told = f"registered by {jobs[job_id].name}; its file is {what}"
-            yield Finding(AUDIT, kind, name, path, told, "`srb_cleanup` plans the repair")
+            yield Finding(AUDIT, kind_of(what), name, path, told, "`srb_cleanup` plans the repair")

@@ -176,13 +176,9 @@ def _read(session: Session, project: Project, step: Step, targets: Mapping[int, 
         if product.unit in units:
             book.live[product.id_process[:-INDEX_DIGITS]].append(product)
     for owed in PLANS[step.plan].owed(session, step, step.units):
-        book.owed[_base(owed, project.number)] = owed
+        first = ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number)
+        book.owed[first.base] = owed
     return book
-
-
-def _base(owed: OwedProduct, number: int) -> str:
-    """Return an owed product's process id without its index."""
-    return ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, number).base
 
 
 def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:

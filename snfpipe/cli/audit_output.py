@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from snfpipe.audit.findings import Finding, Report, distinct, findings_table, verdict
+from snfpipe.audit.findings import Report, distinct, findings_table, verdict
 from snfpipe.cli.render import print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,16 +75,10 @@ def _print_text(reports: Sequence[Report], only_findings: bool) -> None:
                 click.echo(note)
             click.echo()
     found = distinct(reports)
-    print_findings(found)
+    if found:
+        print_table(
+            ("kind", "object", "where", "what", "next"),
+            [(it.kind, it.object, it.place, it.what, it.next_step) for it in found],
+        )
+        click.echo()
     click.echo(f"audit: {verdict(found)}")
-
-
-def print_findings(found: Sequence[Finding]) -> None:
-    """Print findings, a line each; those in a row with one next step share the line of it."""
-    if not found:
-        return
-    print_table(
-        ("kind", "object", "where", "what", "next"),
-        [(it.kind, it.object, it.place, it.what, it.next_step) for it in found],
-    )
-    click.echo()

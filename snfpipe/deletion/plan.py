@@ -18,6 +18,7 @@ from snfpipe.db.models import Attempt, Job, Process, ProcessParent, Production
 from snfpipe.deletion import rows
 from snfpipe.deletion.rows import Content
 from snfpipe.errors import Refused, shown
+from snfpipe.grouping import grouped
 from snfpipe.states import IN_HAND, MAY_REGISTER, State
 from snfpipe.storage import archive
 
@@ -203,14 +204,15 @@ def _read_reads(session: Session) -> _Reads:
         .join(Attempt, Attempt.token == Job.token)
         .where(Job.state.in_(MAY_REGISTER))
     )
-    read_by: dict[str, set[int]] = {}
-    for ident, text in session.execute(specs):
-        for given in json.loads(text or "{}").get("selection", ()):
-            read_by.setdefault(given["id_process"], set()).add(ident)
+    read_by = grouped(
+        (given["id_process"], ident)
+        for ident, text in session.execute(specs)
+        for given in json.loads(text or "{}").get("selection", ())
+    )
     reads: _Reads = {}
     query = sa.select(Process.id_process, Process.job_id)
     for id_process, owner in store.rows_in(session, query, Process.id_process, read_by):
-        reads.setdefault(owner or 0, Counter()).update(read_by[id_process] - {owner})
+        reads.setdefault(owner or 0, Counter()).update({*read_by[id_process]} - {owner})
     return reads
 
 

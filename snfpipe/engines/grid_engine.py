@@ -236,7 +236,7 @@ def _outcome(fields: Sequence[str]) -> EngineOutcome:
         started=_seconds(fields[9]),
         ended=_seconds(fields[10]),
         cpu_s=float(fields[36]),
-        memory_mb=_resident_mb(fields[16]),
+        memory_mb=round(float(fields[16]) * 1024 / 1e6, 1) or None,  # ru_maxrss, in kB
     )
 
 
@@ -244,8 +244,3 @@ def _seconds(text: str) -> float | None:
     """Return a time in epoch seconds; some sites write milliseconds, and 0 for never."""
     value = float(text)
     return (value / 1000 if value > 1e11 else value) or None
-
-
-def _resident_mb(text: str) -> float | None:
-    """Return ru_maxrss (kB) in MB."""
-    return round(float(text) * 1024 / 1e6, 1) or None

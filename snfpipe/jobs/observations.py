@@ -15,11 +15,8 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.jobs.active import InHand, stored
 from snfpipe.jobs.postmortem import moment_of
-from snfpipe.states import State
+from snfpipe.states import WITH_ENGINE, State
 from snfpipe.worker.ledger import Record
-
-#: States of a job that the engine has, or had when it was last looked at.
-_WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Moved:
 
 def note(database: Database, moved: Sequence[Moved], over: Sequence[Over]) -> None:
     """Store new states, and what the engine says of ends."""
-    ends = [it.job for it in over if it.job.state in _WITH_ENGINE and not it.given_up]
+    ends = [it.job for it in over if it.job.state in WITH_ENGINE and not it.given_up]
     changes = [*moved, *(Moved(job, State.ENDED) for job in ends)]
     for part in store.chunks(changes):
         database.transact(partial(_write_states, part))

@@ -29,6 +29,7 @@ from snfpipe.db.models import (
 )
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
+from snfpipe.grouping import grouped
 from snfpipe.jobs import driver, root
 from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
@@ -272,11 +273,9 @@ def _name(
 
 def _promised(session: Session, production_id: int, names: Iterable[ProductName]) -> dict[str, int]:
     """Return base -> highest index that jobs of other productions may still register under."""
-    classes: dict[tuple[int, int], set[str]] = {}
-    for name in names:
-        classes.setdefault((name.fclass, name.xfclass), set()).add(str(name.exposure.night))
+    pairs = {((name.fclass, name.xfclass), str(name.exposure.night)) for name in names}
     last: dict[str, int] = {}
-    for (fclass, xfclass), nights in classes.items():
+    for (fclass, xfclass), nights in grouped(pairs).items():
         query = (
             sa.select(Owed.id_process)
             .join(Job, Job.id == Owed.job_id)

@@ -170,7 +170,8 @@ def _of_products(spec: JobSpec, last: Mapping[str, Record], complaint: str) -> t
     status = last.get("outcome", {}).get("exit_status", 0)
     program = ""
     if status not in (0, 1):
-        program = f"its program ended with {_status(status)}"
+        how = _signal(status - 128) if status > 128 else f"status {status}"  # as a shell gives it
+        program = f"its program ended with {how}"
         if complaint:
             program += f": {shown(complaint, 200)}"
     if missing:
@@ -222,11 +223,6 @@ def _of_accounting(accounting: EngineOutcome) -> tuple[State, str]:
     if accounting.exit_status:
         return State.FAILED, f"the engine says that it ended with status {accounting.exit_status}"
     return State.LOST, "the engine says that it ended well, but its ledger does not"
-
-
-def _status(status: int) -> str:
-    """Return an exit status as a shell gives it, signals by name."""
-    return _signal(status - 128) if status > 128 else f"status {status}"
 
 
 def _signal(number: int) -> str:

@@ -20,7 +20,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import of_engine
 from snfpipe.jobs.queue_snapshot import Look, SharedQueue, Usage, usage_of
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import IN_HAND, WITH_ENGINE, State
 from snfpipe.worker.spec import AttemptFolder
 
 
@@ -127,10 +127,6 @@ def _known(
 _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUED, State.CLAIMED)
 
 
-#: States of a job that the engine has, as far as the database knows.
-_WITH_ENGINE = {State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING}
-
-
 def _job(
     look: Look, name: str, state: str, engine_id: str | None, host: str, submitted: datetime | None
 ) -> QueuedJob:
@@ -138,7 +134,7 @@ def _job(
     seen = look.states.get(engine_id or "")
     if seen is not None:
         state = str(seen)
-    elif state in _WITH_ENGINE and look.knows_of(engine_id, submitted):
+    elif state in WITH_ENGINE and look.knows_of(engine_id, submitted):
         state = str(State.ENDED)
     usage = look.usage.get(engine_id or "") if state == State.RUNNING else None
     return _queued(name, state, engine_id, host, usage)
