@@ -182,11 +182,11 @@ def restore(
         return [_restore(project, database, last[name], watch) for name in names]
 
 
-def would_restore(database: Database, names: Iterable[str]) -> dict[str, str]:
-    """Return job -> why :func:`restore` would not bring it back, nothing where it would."""
+def would_restore(database: Database, names: Iterable[str]) -> list[Restored]:
+    """Return what :func:`restore` would, as far as it can be told; change nothing."""
     with database.read() as session:
         last = {it.job: it for it in reversed(trashed(session))}
-        return {name: why_not(session, _content(session, last[name])) for name in names}
+        return [Restored(it, why_not(session, _content(session, last[it]))) for it in names]
 
 
 def why_not(session: Session, content: rows.Content) -> str:

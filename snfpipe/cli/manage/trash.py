@@ -72,25 +72,20 @@ def restore(call: Call, _words: dict[str, Any]) -> int:
         return 0
     names = list(dict.fromkeys(it.job for it in found))
     if call.dry_run:
-        reasons = trash.would_restore(call.database, names)
-        rows = [(name, reason or "would be restored") for name, reason in reasons.items()]
-        refused = any(reasons.values())
-        plain = [{"job": name, "refused": reason, "lost": []} for name, reason in reasons.items()]
+        done = trash.would_restore(call.database, names)
     else:
         with progress("moving files back", sum(it.files for it in found)) as watch:
             done = trash.restore(call.project, call.database, names, watch)
         done += [trash.Restored(name) for name in finished if name not in names]
-        rows = [(it.job, f"left: {it.refused}" if it.refused else "restored") for it in done]
-        refused = any(it.refused for it in done)
-        plain = [asdict(it) for it in done]
-        for it in done:
-            for path in it.lost:
-                click.echo(f"not in the trash any more: {path}", err=True)
+    for path in (path for it in done for path in it.lost):
+        click.echo(f"not in the trash any more: {path}", err=True)
     if call.as_json:
-        print_json(plain)
+        print_json([asdict(it) for it in done])
     else:
+        word = "would be restored" if call.dry_run else "restored"
+        rows = [(it.job, f"left: {it.refused}" if it.refused else word) for it in done]
         print_table(("job", ""), rows)
-    return 3 if refused else 0
+    return 3 if any(it.refused for it in done) else 0
 
 
 def purge(call: Call, words: dict[str, Any]) -> int:
