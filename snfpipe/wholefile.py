@@ -45,3 +45,11 @@ def write_whole(path: Path, content: str | bytes, *, sync: bool = False, point: 
     data = content.encode() if isinstance(content, str) else content
     with aside(path, sync=sync, point=point) as new:
         new.write_bytes(data)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of such a file, nothing where it is not there."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from snfpipe.db import store
 from snfpipe.db.models import File, Job, Owed, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, told
-from snfpipe.names import Night, ProductName, VersionName
+from snfpipe.names import Night, VersionName
 from snfpipe.states import IN_HAND
 from snfpipe.storage import archive
 from snfpipe.storage.archive import Watch
@@ -119,11 +120,8 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
     """Return those of `paths` that no attempt on its way may be registering just now."""
     ids = {}
     for path in paths:
-        try:
-            name = ProductName.parse(os.path.basename(path).split(".", 1)[0] + ".fits")
-        except BadName:
-            continue
-        ids[name.id_process] = path
+        with suppress(BadName):
+            ids[archive.main_of(os.path.basename(path)).id_process] = path
     owed = sa.select(Owed.id_process).join(Job, Job.id == Owed.job_id)
     with database.read() as session:
         query = owed.where(Job.state.in_(IN_HAND))

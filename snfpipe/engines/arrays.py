@@ -23,7 +23,7 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome, Submission
 from snfpipe.errors import ConfigError, shown
-from snfpipe.wholefile import write_whole
+from snfpipe.wholefile import text_of, write_whole
 from snfpipe.worker import wrapper
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*\.([0-9a-f]{14})", re.ASCII)
@@ -204,11 +204,7 @@ class ArrayFolder:
 
     @cached_property
     def _table(self) -> list[list[str]]:
-        try:
-            lines = (self.path / "tasks").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [line.split("\t") for line in lines]
+        return [line.split("\t") for line in text_of(self.path / "tasks").splitlines()]
 
     @cached_property
     def submissions(self) -> dict[int, str]:
@@ -226,10 +222,7 @@ class ArrayFolder:
     @property
     def waiting(self) -> set[int]:
         """The tasks that are held only until there is room under the cap."""
-        try:
-            text = (self.path / "waiting").read_text()
-        except FileNotFoundError:
-            return set()
+        text = text_of(self.path / "waiting")
         return set(parse_ranges(text)) if text else set()
 
     @waiting.setter
@@ -244,15 +237,12 @@ class ArrayFolder:
 
     def failures(self) -> dict[int, EngineOutcome]:
         """Return task -> what :meth:`fail` noted."""
-        try:
-            lines = (self.path / "failures").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for entry in map(json.loads, lines):
-            outcome = EngineOutcome(failure=entry["reason"], ended=entry["time"])
-            found.update(dict.fromkeys(parse_ranges(entry["tasks"]), outcome))
-        return found
+        entries = map(json.loads, text_of(self.path / "failures").splitlines())
+        return {
+            task: EngineOutcome(failure=entry["reason"], ended=entry["time"])
+            for entry in entries
+            for task in parse_ranges(entry["tasks"])
+        }
 
 
 def check_folder(folder: Path) -> Path:

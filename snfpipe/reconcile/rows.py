@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -16,9 +17,9 @@ from snfpipe.deletion import trash
 from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
 from snfpipe.grouping import grouped
-from snfpipe.names import ProductName
 from snfpipe.plans.base import INDEX_DIGITS
 from snfpipe.states import IN_HAND, MAY_REGISTER
+from snfpipe.storage.archive import main_of
 
 
 class JobRow(NamedTuple):
@@ -199,11 +200,8 @@ def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
     """Return name -> id of the job that declared the product a file of that name belongs to."""
     ids: dict[str, list[str]] = {}
     for name in names:
-        try:
-            product = ProductName.parse(name.split(".", 1)[0] + ".fits")
-        except BadName:
-            continue
-        ids.setdefault(product.id_process, []).append(name)
+        with suppress(BadName):
+            ids.setdefault(main_of(name).id_process, []).append(name)
     found: dict[str, int] = {}
     query = sa.select(Owed.id_process, Owed.job_id)
     for ident, job_id in store.rows_in(session, query, Owed.id_process, ids):

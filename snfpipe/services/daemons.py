@@ -20,7 +20,7 @@ from typing import Any
 
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
-from snfpipe.wholefile import write_whole
+from snfpipe.wholefile import text_of, write_whole
 from snfpipe.worker import processes
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
@@ -225,10 +225,7 @@ class Daemons:
         return known
 
     def _read(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return {}
+        content: dict[str, Any] = json.loads(text_of(self._path) or "{}")
         return content
 
     def _write(self, content: dict[str, Any]) -> None:

@@ -47,8 +47,18 @@ def place_of(name: str) -> str:
     BadName
         The name is no product's.
     """
-    main = ProductName.parse(name.split(".", 1)[0] + ".fits")
-    return str(PurePosixPath(main.archive_path).parent / name)
+    return str(PurePosixPath(main_of(name).archive_path).parent / name)
+
+
+def main_of(name: str) -> ProductName:
+    """Return the product that a file belongs to, main or auxiliary.
+
+    Raises
+    ------
+    BadName
+        The name is no product's.
+    """
+    return ProductName.parse(name.split(".", 1)[0] + ".fits")
 
 
 def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
