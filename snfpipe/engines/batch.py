@@ -105,8 +105,10 @@ class BatchEngine:
                 held_back = held_back or held
                 room = 0 if held else room - len(array.submissions)
                 job = self._submit(array, held, lease)
-                for task, it in enumerate(array.submissions, 1):
-                    taken[it.token] = str(TaskId(job, task, array.token))
+                taken |= {
+                    it.token: str(TaskId(job, task, array.token))
+                    for task, it in enumerate(array.submissions, 1)
+                }
             self._forget()
             if held_back:
                 self._fill(self._look())

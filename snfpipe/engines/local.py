@@ -57,19 +57,16 @@ class LocalEngine:
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
         """Start as many of `batch` as there are slots."""
         taken: dict[str, str] = {}
-        waiting = iter(batch)
-        submission = next(waiting, None)
         for number in range(self._slots):
-            if submission is None:
+            if len(taken) == len(batch):
                 break
             slot = _lock(self._folder / f"slot-{number:03}")
-            if slot is None:
-                continue
-            try:
-                taken[submission.token] = self._start(submission, slot)
-            finally:
-                os.close(slot)  # the wrapper has it now
-            submission = next(waiting, None)
+            if slot is not None:
+                submission = batch[len(taken)]
+                try:
+                    taken[submission.token] = self._start(submission, slot)
+                finally:
+                    os.close(slot)  # the wrapper has it now
         return taken
 
     def refused(self, _engine_ids: Collection[str]) -> dict[str, str]:

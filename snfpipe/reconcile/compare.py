@@ -37,8 +37,8 @@ def compare(
     verifier = Verifier(one, partial(archived_checksums, other), quiet) if verify else None
     try:
         found = list(_differing(one, other, progress, verifier.take if verifier else None))
-        for path in verifier.end() if verifier else ():
-            found.append(_finding(Kind.WRONG, path, "bytes differ", other.shown))
+        wrong = verifier.end() if verifier else []
+        found += [_finding(Kind.WRONG, path, "bytes differ", other.shown) for path in wrong]
     except OSError as error:
         raise SnfError(
             f"{one.shown} or {other.shown} cannot be read: {error}", hint="ask who may read it"

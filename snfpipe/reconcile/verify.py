@@ -51,9 +51,8 @@ class Verifier:
     def _read(self) -> None:
         """Read the files that wait; one that went meanwhile has no wrong bytes."""
         expected = self._expected(self._waiting)
-        for path, checksum in _checksums(self._place, expected):
-            if checksum != expected[path]:
-                self._wrong.append(path)
+        found = _checksums(self._place, expected)
+        self._wrong += [path for path, checksum in found if checksum != expected[path]]
         self._progress(len(self._waiting))
         self._waiting.clear()
 

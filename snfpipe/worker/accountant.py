@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snfpipe.grouping import grouped
 from snfpipe.storage import archive
 from snfpipe.worker.ledger import Record, json_lines
 from snfpipe.worker.spec import JobSpec, Product
@@ -138,14 +139,13 @@ def account(
 
 def _recorded(records: Iterable[Record]) -> tuple[set[str], dict[str, dict[str, Any]]]:
     """Return the files that record_processing named, and what record_quality said of files."""
-    outputs: set[str] = set()
-    qualities: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if record["kind"] == "processing":
-            outputs.update(entry["name"] for entry in record["outputs"])
-        elif record["kind"] == "quality":
-            for name in record["names"]:
-                qualities[name] = {"quality": record["quality"], "flags": record["flags"]}
+    of_kind = grouped((record["kind"], record) for record in records)
+    outputs = {entry["name"] for it in of_kind.get("processing", ()) for entry in it["outputs"]}
+    qualities = {
+        name: {"quality": it["quality"], "flags": it["flags"]}
+        for it in of_kind.get("quality", ())
+        for name in it["names"]
+    }
     return outputs, qualities
 
 
