@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snfpipe.config.project import Project
 from snfpipe.deletion.rows import Content
+from snfpipe.handles import opened
 from snfpipe.jobs.manifest import manifest_path, sha256, write_manifest
 from snfpipe.names import VersionName
 from snfpipe.storage import archive
@@ -24,12 +25,9 @@ def locked(project: Project) -> Iterator[None]:
     """Hold the trash's lock, waiting for whoever has it."""
     trash = project.site.archive / archive.TRASH
     trash.mkdir(parents=True, exist_ok=True)
-    handle = os.open(trash, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with opened(trash, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
 
 
 def paths_of(contents: Iterable[Content]) -> list[str]:

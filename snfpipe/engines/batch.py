@@ -32,6 +32,7 @@ from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.engines.scheduler import Rejection, Scheduler
 from snfpipe.errors import Refused, ServiceUnavailable
 from snfpipe.grouping import grouped
+from snfpipe.handles import opened
 
 _LEASE_S = 120.0  # how long to wait for others that submit
 _FRESH_S = 1.0  # how long a look at the queue serves
@@ -261,23 +262,16 @@ class BatchEngine:
         ServiceUnavailable
             Somebody has had it for minutes.
         """
-        handle = os.open(self._lease_path, os.O_RDWR | os.O_CREAT, 0o666)
         deadline = time.monotonic() + _LEASE_S
-        try:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ServiceUnavailable(
-                            f"somebody has been submitting jobs for {_LEASE_S:g} s",
-                            hint=f"see who holds {self._lease_path} (lsof), and what it waits for",
-                        ) from None
-                    time.sleep(0.02)
+        with opened(self._lease_path, os.O_RDWR | os.O_CREAT, 0o666) as handle:
+            while not _is_locked(handle):
+                if time.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"somebody has been submitting jobs for {_LEASE_S:g} s",
+                        hint=f"see who holds {self._lease_path} (lsof), and what it waits for",
+                    )
+                time.sleep(0.02)
             yield handle
-        finally:
-            os.close(handle)
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -352,3 +346,11 @@ def _by_job(tasks: Iterable[TaskId]) -> dict[int, list[TaskId]]:
 def _by_token(tasks: Iterable[TaskId]) -> dict[str, list[TaskId]]:
     """Return tasks by array."""
     return grouped((it.token, it) for it in tasks)
+
+
+def _is_locked(handle: int) -> bool:
+    """Lock a file if nobody has; tell whether it is."""
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

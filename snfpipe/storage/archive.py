@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from snfpipe.errors import Refused, shown
+from snfpipe.handles import opened
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
 
@@ -318,11 +319,8 @@ def sha256_of(path: Path) -> str:
 def sync(folders: Iterable[Path]) -> None:
     """Put the entries of folders on disk."""
     for folder in folders:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as handle:
             os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _listed(folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from snfpipe.handles import opened
 from snfpipe.storage import archive
 from snfpipe.storage.base import (
     IRREGULAR,
@@ -41,8 +42,7 @@ class LocalPlace:
         """List a folder."""
         files: list[Entry] = []
         folders = []
-        handle = os.open(self.root / folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with opened(self.root / folder, os.O_RDONLY | os.O_DIRECTORY) as handle:
             for name in sorted(os.listdir(handle)):  # as quick as may be: millions pass here
                 path = folder + name
                 if not folder and is_ours(path):
@@ -58,8 +58,6 @@ class LocalPlace:
                     folders.append(f"{path}/")
                 else:
                     files.append((path, IRREGULAR))
-        finally:
-            os.close(handle)
         return Listing(files, folders)
 
     def look(self, path: str) -> Seen | None:

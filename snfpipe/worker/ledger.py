@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from snfpipe.handles import opened
+
 Record = dict[str, Any]
 
 
@@ -34,16 +36,13 @@ def append_all(path: Path, records: Iterable[Record]) -> None:
         json.dumps({"kind": record["kind"], "time": now} | record, ensure_ascii=True) + "\n"
         for record in records
     ).encode()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
+    with opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as handle:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
             text = b"\n" + text  # closes a line that a kill has torn
         if os.write(handle, text) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(path: Path) -> list[Record]:
