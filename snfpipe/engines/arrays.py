@@ -189,8 +189,7 @@ class ArrayFolder:
     @property
     def facts(self) -> dict[str, Any]:
         """What the scheduler wanted to be remembered of the moment of submission."""
-        found: dict[str, Any] = self._content.get("facts", {})
-        return found
+        return dict(self._content.get("facts", {}))
 
     @cached_property
     def tasks(self) -> dict[str, int]:
@@ -214,10 +213,9 @@ class ArrayFolder:
     @cached_property
     def _content(self) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads((self.path / "array.json").read_text())
+            return dict(json.loads((self.path / "array.json").read_text()))
         except (OSError, ValueError):
             return {}
-        return content
 
     @property
     def waiting(self) -> set[int]:

@@ -204,7 +204,6 @@ def _write(slot: int, entry: dict[str, str]) -> None:
 def _read(slot: int) -> dict[str, str] | None:
     """Return who holds a slot; None while that is not said yet."""
     try:
-        entry: dict[str, str] = json.loads(os.pread(slot, 1 << 16, 0))
+        return dict(json.loads(os.pread(slot, 1 << 16, 0)))
     except ValueError:
         return None
-    return entry

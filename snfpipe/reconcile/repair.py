@@ -191,6 +191,5 @@ def checked_line(line: str, part: str, place: Place) -> dict[str, Any]:
 @cache
 def _schema() -> dict[str, Any]:
     """Return the schema of plans and journals."""
-    text = resources.files("snfpipe").joinpath("data/repairs.schema.json").read_text("ascii")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    path = resources.files("snfpipe").joinpath("data/repairs.schema.json")
+    return dict(json.loads(path.read_text("ascii")))

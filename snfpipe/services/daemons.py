@@ -221,12 +221,10 @@ class Daemons:
 
     def _processes(self) -> dict[str, str]:
         """Return name -> identity of what was started here, in the order of starting."""
-        known: dict[str, str] = self._read().get("processes", {})
-        return known
+        return dict(self._read().get("processes", {}))
 
     def _read(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(text_of(self._path) or "{}")
-        return content
+        return dict(json.loads(text_of(self._path) or "{}"))
 
     def _write(self, content: dict[str, Any]) -> None:
         write_whole(self._path, json.dumps(content, indent=1))
