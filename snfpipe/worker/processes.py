@@ -66,14 +66,14 @@ def send(process: str, number: signal.Signals) -> bool:
     except (ProcessLookupError, ValueError):
         return False
     try:
-        if not alive(process):
-            return False
-        signal.pidfd_send_signal(handle, number)
+        there = alive(process)
+        if there:
+            signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
         return False
     finally:
         os.close(handle)
-    return True
+    return there
 
 
 def descendants(process: str) -> list[str]:

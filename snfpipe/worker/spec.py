@@ -90,16 +90,12 @@ class JobSpec:
     def to_json(self) -> str:
         """Return the file's text: a line a field, and a line each of its items and products."""
         if not self._text:  # made once: the database has it, and the attempt's folder
-            self._text.append(self._as_text())
+            content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
+            content["products"] = [
+                {name: getattr(it, name) for name in _PRODUCT_FIELDS} for it in self.products
+            ]
+            self._text.append(document({**content, "format": FORMAT}))
         return self._text[0]
-
-    def _as_text(self) -> str:
-        content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
-        content["products"] = [
-            {name: getattr(product, name) for name in _PRODUCT_FIELDS} for product in self.products
-        ]
-        content["format"] = FORMAT
-        return document(content)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
