@@ -122,7 +122,7 @@ def fill(root: Path) -> dict[str, int]:
     connection.driver_connection.autocommit = True
     cursor.execute("VACUUM ANALYZE")  # as a server does by itself after a while
     counts = {}
-    for table in ("target", "job", "process", "file", "owed"):
+    for table in ("target", "job", "process", "file", "expected"):
         cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of the line above
         (counts[table],) = cursor.fetchone()
     connection.close()
@@ -223,7 +223,8 @@ def _jobs(project, database) -> None:
 def _without_indices(cursor) -> Iterator[None]:
     """Make the indices of the large tables anew when they are full: that is quicker."""
     cursor.execute(
-        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('process', 'file', 'owed') "
+        "SELECT indexname, indexdef FROM pg_indexes WHERE "
+        "tablename IN ('process', 'file', 'expected') "
         "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
     )
     found = cursor.fetchall()
@@ -268,7 +269,7 @@ def _products(cursor, key: str, production: str) -> None:
         )
         cursor.execute(
             """
-            INSERT INTO owed (job_id, id_process, name, fclass, xfclass, channel, night,
+            INSERT INTO expected (job_id, id_process, name, fclass, xfclass, channel, night,
                               id_exposure, reason)
             SELECT job_id, ident, name, %s, %s, channel, night, id_exposure, reason FROM made
             """,
@@ -302,8 +303,8 @@ def _settle(project, database) -> None:
 
     from snfpipe.db.models import Job
     from snfpipe.jobs.manifest import manifest_text, sha256
-    from snfpipe.plans import PLANS
-    from snfpipe.plans.base import digest
+    from snfpipe.plans.selection import select
+    from snfpipe.plans.unit_plan import digest
     from snfpipe.states import State
 
     with database.write() as session:
@@ -314,7 +315,7 @@ def _settle(project, database) -> None:
                     Job.name.in_([step.job_name(unit) for unit in step.units])
                 )
             ).all()
-            plans = PLANS[step.plan].select(session, step, step.units)
+            plans = select(session, step, step.units)
             changes = []
             for ident, unit, state, reason in rows:
                 text = manifest_text(step.production, unit, State(state), reason, (),

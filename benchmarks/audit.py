@@ -26,14 +26,14 @@ SNF = Path(sys.executable).with_name("snf")
 STEP = "cubes_a"
 BARE = {
     "check_job_output": """
-        SELECT count(*), count(process.id_process) FROM owed
-        JOIN job ON job.id = owed.job_id
+        SELECT count(*), count(process.id_process) FROM expected
+        JOIN job ON job.id = expected.job_id
         JOIN production ON production.id = job.production_id AND production.name = %(production)s
-        LEFT JOIN process ON process.id_process = owed.id_process AND process.state = 'live'
-        WHERE owed.reason IS NULL""",
+        LEFT JOIN process ON process.id_process = expected.id_process AND process.state = 'live'
+        WHERE expected.reason IS NULL""",
     "job_attrition": """
-        SELECT job.production_id, job.state, count(*) FROM owed
-        JOIN job ON job.id = owed.job_id GROUP BY 1, 2""",
+        SELECT job.production_id, job.state, count(*) FROM expected
+        JOIN job ON job.id = expected.job_id GROUP BY 1, 2""",
 }
 
 

@@ -34,7 +34,7 @@ BY_HAND = (
     "DELETE FROM process_parent WHERE child IN (SELECT id_process FROM process WHERE job_id > 0)",
     "DELETE FROM file WHERE id_process IN (SELECT id_process FROM process WHERE job_id > 0)",
     "DELETE FROM process WHERE job_id > 0",
-    "DELETE FROM owed",
+    "DELETE FROM expected",
     "DELETE FROM job",
 )
 
@@ -43,7 +43,7 @@ def fill(project: Project, database: Database) -> list[str]:
     """Make the jobs of the step cube_generation, done, with their files; return their names."""
     step = project.step("cube_generation")
     names, rows = [], {model: [] for model in (models.Run, models.Exposure, models.Process,
-                                               models.File, models.Owed)}  # fmt: skip
+                                               models.File, models.Expected)}  # fmt: skip
     content = b"x" * 100
     checksum = hashlib.sha256(content).hexdigest()
     with database.write() as session:
@@ -73,7 +73,7 @@ def fill(project: Project, database: Database) -> list[str]:
                 rows[models.Process].append(
                     {**of_class, "version": project.number, "idx": 0, "id_run": id_run}
                 )
-                rows[models.Owed].append({**of_class, "name": str(product)})
+                rows[models.Expected].append({**of_class, "name": str(product)})
                 path = archive.place_of(str(product))
                 (project.site.archive / path).write_bytes(content)
                 rows[models.File].append(

@@ -172,8 +172,8 @@ def settle(root: Path) -> list[list[object]]:
     from snfpipe.db.session import open_database
     from snfpipe.jobs.manifest import manifest_text, sha256
     from snfpipe.jobs.planning import ensure_production
-    from snfpipe.plans import PLANS
-    from snfpipe.plans.base import digest, selection
+    from snfpipe.plans.selection import select
+    from snfpipe.plans.unit_plan import digest, selection
     from snfpipe.states import State
     from snfpipe.units.graph import build_graph
     from snfpipe.units.job_rows import look
@@ -185,7 +185,7 @@ def settle(root: Path) -> list[list[object]]:
             production_id = ensure_production(session, project, step)
             jobs = []
             moment = store.utc_now()
-            for unit, plan in PLANS[step.plan].select(session, step, step.units).items():
+            for unit, plan in select(session, step, step.units).items():
                 text = manifest_text(step.production, unit, State.DONE, "", selection(plan),
                                      step.identity, ())  # fmt: skip
                 folder = project.site.jobs / step.job_folder(unit)

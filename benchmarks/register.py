@@ -25,7 +25,7 @@ from snfpipe.daemon.osiris import Osiris
 from snfpipe.db.models import Base, File, Process, ProcessParent
 from snfpipe.db.session import open_database
 from snfpipe.names import ExposureId, Night
-from snfpipe.plans.base import OwedProduct, UnitPlan
+from snfpipe.plans.unit_plan import ExpectedProduct, UnitPlan
 from snfpipe.services.postgresql import PostgreSQL
 from snfpipe.storage import archive
 from snfpipe.worker import ledger
@@ -55,11 +55,11 @@ def plan_of(night: str) -> UnitPlan:
     plan = unit_plan(night, [1])
     [given] = plan.inputs
     owed = tuple(
-        OwedProduct(ExposureId(Night.parse(night), 1, 3), 4, 22, number, plan.items[0].item,
+        ExpectedProduct(ExposureId(Night.parse(night), 1, 3), 4, 22, number, plan.items[0].item,
                     f"cube{number}", (given.id_process,))
         for number in range(PRODUCTS)
     )  # fmt: skip
-    return replace(plan, owed=owed)
+    return replace(plan, expected=owed)
 
 
 def leave(spec: JobSpec, content: bytes) -> None:

@@ -17,6 +17,9 @@ from snfpipe.errors import BadName, shown
 #: A class: Fclass, XFclass.
 Pair = tuple[int, int]
 
+#: Raw Fclass -> Fclass once preprocessed.
+PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 52: 54, 60: 61, 25: 70}
+
 
 @dataclass(frozen=True, slots=True)
 class FileClass:

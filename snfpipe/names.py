@@ -42,6 +42,11 @@ def _match(pattern: re.Pattern[str], text: str, kind: str, example: str) -> re.M
     return match
 
 
+#: How many digits at the end of a process id are the index III, and before it the version.
+INDEX_DIGITS, VERSION_DIGITS = 3, 4
+#: How many digits at its end are not those of exposure and channel: class, version, index.
+ENTITY_END = 13
+
 # --- nights, runs, exposures, poses --------------------------------------------------------
 
 _NIGHT = re.compile(r"([0-9]{2})_?([0-9]{3})", re.ASCII)
@@ -382,6 +387,7 @@ class VersionName:
 # --- units and jobs ------------------------------------------------------------------------
 
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,39}", re.ASCII)
+_ID_TARGET = re.compile(r"T([0-9]{5})([0-9]{3})", re.ASCII)
 _SURVEY_PREFIX = re.compile(r"\A(?:SNF|PTF|SN)(?=[0-9])", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}", re.ASCII)
 _META_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,18}-", re.ASCII)
@@ -400,15 +406,25 @@ def id_target(first_run: RunId) -> str:
     return f"T{first_run.night.code}{first_run.run:03}"
 
 
-def job_unit(unit: str, unit_kind: str) -> str:
-    """Return a unit as job names show it: ``09239`` for a night, ``09dlc`` for PTF09dlc.
+def target_exposure(id_target: str) -> ExposureId:
+    """Return what names the products of a whole target: exposure 000 of its first run.
+
+    Raises
+    ------
+    BadName
+        It is no target's id.
+    """
+    match = _match(_ID_TARGET, id_target, "target id", "T09239059")
+    return ExposureId(Night.parse(match[1]), int(match[2]), 0)
+
+
+def short_target(name: str) -> str:
+    """Return a target as job names show it: ``09dlc`` for PTF09dlc.
 
     The shortening cannot be undone: a unit comes from the job's row, never from its name, and
     lists refuse two units that it makes one.
     """
-    if unit_kind == "night":
-        return Night.parse(unit).code
-    return _SURVEY_PREFIX.sub("", check_target(unit), count=1)
+    return _SURVEY_PREFIX.sub("", check_target(name), count=1)
 
 
 def production_name(meta_prefix: str, version: VersionName, prefix: str, letter: str) -> str:
@@ -428,14 +444,3 @@ _PRODUCTION = re.compile(
 def check_production(name: str) -> str:
     """Return a production's name, or refuse what none can be called."""
     return _match(_PRODUCTION, name, "production's name", "SNF-0203-NEWYORKf")[0]
-
-
-def job_name(production: str, unit: str, unit_kind: str) -> str:
-    """Return a job's name: ``SNF-0203-NEWYORKf-09dlc``."""
-    return f"{production}-{job_unit(unit, unit_kind)}"
-
-
-def job_folder(plan_folder: str, unit: str, unit_kind: str) -> str:
-    """Return a job's folder below JOBDIR: ``PES/09/239`` or ``PES/<target>``."""
-    unit_part = Night.parse(unit).folder if unit_kind == "night" else check_target(unit)
-    return f"{plan_folder}/{unit_part}"

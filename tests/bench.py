@@ -13,11 +13,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.config.project import Project, Resources, Site, Step
+from snfpipe.config.plan_file import Resources
+from snfpipe.config.project import Project
+from snfpipe.config.site import Site
+from snfpipe.config.step import Step
 from snfpipe.config.versions import Program, Version
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, Job, Pose, Process, Run
 from snfpipe.db.session import Database, open_database
+from snfpipe.declarations.registry import plan_spec
+from snfpipe.declarations.unit_kinds import NIGHT
 from snfpipe.engines.local import LocalEngine
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled
@@ -25,7 +30,7 @@ from snfpipe.jobs.planning import Planned, claim
 from snfpipe.jobs.register import restore_manifests
 from snfpipe.jobs.submit import Submitter
 from snfpipe.names import ExposureId, Night, VersionName
-from snfpipe.plans.base import Item, OwedProduct, SelectedInput, UnitPlan, Verdict
+from snfpipe.plans.unit_plan import ExpectedProduct, Item, SelectedInput, UnitPlan, Verdict
 
 PROGRAM = Path(__file__).parent / "jobs" / "program.py"
 EXPOSURES = 3  # runs of a night, one exposure each
@@ -141,9 +146,9 @@ def unit_plan(
         items.append(Item(f"{exposure}_B", {"object": (raw,)}, {"value": value}))
         cube = f"{exposure.id_exposure}40220000203"
         owed += [
-            OwedProduct(exposure, 4, 22, 0, f"{exposure}_B", "cube", (raw,),
+            ExpectedProduct(exposure, 4, 22, 0, f"{exposure}_B", "cube", (raw,),
                         auxiliary={"plot": "png"} if auxiliary else {}),
-            OwedProduct(exposure, 4, 38, 100, f"{exposure}_B", "spectrum", (cube, raw)),
+            ExpectedProduct(exposure, 4, 38, 100, f"{exposure}_B", "spectrum", (cube, raw)),
         ]  # fmt: skip
     return UnitPlan(night, tuple(inputs), tuple(items), tuple(owed), verdict)
 
@@ -181,9 +186,10 @@ def make_bench(root: Path, url: str, nights: int = 4, slots: int = 4) -> Bench:
         root / "jobs" / "SNF-02-03", {},
     )  # fmt: skip
     version = Version(VersionName.parse("SNF-02-03"), True, "", {}, {}, {}, root / "version")
-    program = Program("cube_generation", "program", "1.0.0", (sys.executable, "-S", str(PROGRAM)))
+    run = ((sys.executable, "-S", str(PROGRAM)),)
+    program = Program("cube_generation", "program", "1.0.0", run)
     step = Step(
-        "cube_generation", "cube_generation", "c", "PCG", "night", "TEST", "SNF-0203-TESTc",
+        root, "cube_generation", plan_spec("cube_generation"), NIGHT, "TEST", "SNF-0203-TESTc",
         root / "nights.list", (), "none", 1, {}, {}, {"gain": 1}, Resources(60, 2000, 60), program,
         {},
     )  # fmt: skip

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from snfpipe.audit.findings import Finding, Kind
 from snfpipe.config.project import Project
 from snfpipe.db import store
-from snfpipe.db.models import File, Job, Owed, Process
+from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, told
 from snfpipe.names import Night, VersionName
@@ -122,10 +122,10 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
     for path in paths:
         with suppress(BadName):
             ids[archive.main_of(os.path.basename(path)).id_process] = path
-    owed = sa.select(Owed.id_process).join(Job, Job.id == Owed.job_id)
+    owed = sa.select(Expected.id_process).join(Job, Job.id == Expected.job_id)
     with database.read() as session:
         query = owed.where(Job.state.in_(IN_HAND))
-        on_their_way = store.scalars_in(session, query, Owed.id_process, ids)
+        on_their_way = store.scalars_in(session, query, Expected.id_process, ids)
         return {*paths} - {ids[ident] for ident in on_their_way}
 
 

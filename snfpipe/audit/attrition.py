@@ -9,24 +9,26 @@ does not.  A target goes on from a step of nights as long as one of its nights d
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from snfpipe.audit.exposures import follow_exposures
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.patterns import REASON, Pattern, gist, load_patterns, match, told
 from snfpipe.audit.scope import select_steps
-from snfpipe.config.project import Project, Step
-from snfpipe.db.models import Run, Target
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db.session import Database
+from snfpipe.declarations.unit_kinds import Observed
+from snfpipe.plans.observed import SurveySoFar
+from snfpipe.plans.reach import Members
 from snfpipe.states import FAILURES, State
 from snfpipe.units.states import GOES_ON, UnitState
 
 AUDIT = "job_attrition"
 
 _FAILING = {*FAILURES, State.QUEUE_ERROR, "validated but outdated"}
+#: What of something is left after a step; counts why where it stops.
+_LeftIn = Callable[[Step, str, set[str], Counter[str]], set[str] | None]
 
 
 def job_attrition(
@@ -53,11 +55,10 @@ def job_attrition(
     patterns = load_patterns(project)
     reports = [_states(steps, units, word or f"{project.title} {project.version.label}")]
     if len(steps) == len(project.steps):
-        chain = _Chain(steps, units, patterns)
         with database.read() as session:
-            nights_of = _nights_of(session, steps)
-            exposures = list(follow_exposures(session, steps, patterns))
-        reports += [*chain.nights(), *chain.targets(nights_of), *exposures]
+            chain = _Chain(steps, units, patterns, SurveySoFar.of(session, project.root))
+            reports += [*chain.units(), *chain.targets()]
+            reports += follow_exposures(session, steps, patterns)
     return reports
 
 
@@ -108,54 +109,119 @@ def _open(units: Sequence[UnitState]) -> Finding:
 
 
 class _Chain:
-    """The steps in their order, and how every unit stands in each."""
+    """The steps, what each reads of the others, and how every unit stands in each.
+
+    Steps form a graph whose branches fork and join again.  What goes on from a step is followed
+    into every step that reads it, so that in each those that come in go on or stop.
+    """
 
     def __init__(
-        self, steps: Sequence[Step], units: Iterable[UnitState], patterns: Sequence[Pattern]
+        self,
+        steps: Sequence[Step],
+        units: Iterable[UnitState],
+        patterns: Sequence[Pattern],
+        observed: Observed,
     ) -> None:
         self.steps, self.patterns = steps, patterns
         self.states = {(unit.step, unit.unit): unit for unit in units}
+        self.observed = observed
+        self.members = {it.key: Members(it.kind, it.units, observed) for it in steps}
 
-    def nights(self) -> Iterator[Report]:
-        """Follow the nights through the steps that work on nights."""
-        steps = [step for step in self.steps if step.unit_kind == "night"]
-        alive = list(dict.fromkeys(unit for step in steps for unit in step.units))
-        total = len(alive)
-        rows = []
-        for step in steps:
-            came = len(alive)
-            stopped: Counter[str] = Counter()
-            alive = [unit for unit in alive if self._goes_on(step, unit, stopped)]
-            rows.append((step.key, came, len(alive), came - len(alive), told(stopped)))
-        if steps:
-            yield _chain_report("nights", rows, total, len(alive))
+    def units(self) -> Iterator[Report]:
+        """Follow each kind of unit through the steps that work on it."""
+        for kind in dict.fromkeys(step.kind for step in self.steps):
+            steps = [step for step in self.steps if step.kind == kind]
+            names = dict.fromkeys(unit for step in steps for unit in step.units)
+            yield self._follow(f"{kind.name}s", steps, {it: {it} for it in names}, self._itself)
 
-    def targets(self, nights_of: Mapping[str, Sequence[str]]) -> Iterator[Report]:
+    def targets(self) -> Iterator[Report]:
         """Follow the targets through all steps: one of their nights is enough to go on."""
-        alive = {target: set(nights) for target, nights in nights_of.items()}
-        total = len(alive)
+        nights = {it for found in self.members.values() for it in found.by_night}
+        listed = dict.fromkeys(it for found in self.members.values() for it in found.by_target)
+        alive = {target: set[str]() for target in listed}
+        for target, own in self.observed.nights_of.items():
+            here = nights.intersection(own)
+            if target in listed or (here and not listed):
+                alive[target] = here
+        if alive:
+            yield self._follow("targets", self.steps, alive, self._its_nights)
+
+    def _follow(
+        self, what: str, steps: Sequence[Step], whole: Mapping[str, set[str]], left_in: _LeftIn
+    ) -> Report:
+        """Count what comes into each step, goes on and stops; what is read by none is an end."""
+        alive: dict[str, dict[str, set[str]]] = {}
         rows = []
-        for step in self.steps:
-            came = len(alive)
+        read: set[str] = set()
+        for step in steps:
+            needs = [[alive[key] for key in keys] for keys in self._needs(step, alive)]
+            read.update(key for keys in self._needs(step, alive) for key in keys)
+            coming = {}
+            for name, own in whole.items():
+                parts = [set().union(*(it.get(name, ()) for it in found)) for found in needs]
+                if all(any(name in it for it in found) for found in needs):
+                    coming[name] = own.intersection(*parts)
             stopped: Counter[str] = Counter()
-            if step.unit_kind == "target":
-                alive = {
-                    target: nights
-                    for target, nights in alive.items()
-                    if self._goes_on(step, target, stopped)
-                }
-            else:
-                for target, nights in list(alive.items()):
-                    why: Counter[str] = Counter()
-                    nights.intersection_update(
-                        [night for night in nights if self._goes_on(step, night, why)]
-                    )
-                    if not nights:
-                        stopped[why.most_common(1)[0][0] if why else "no night in the list"] += 1
-                        del alive[target]
-            rows.append((step.key, came, len(alive), came - len(alive), told(stopped)))
-        if total:
-            yield _chain_report("targets", rows, total, len(alive))
+            alive[step.key] = {}
+            for name, own in coming.items():
+                left = left_in(step, name, own, stopped)
+                if left is not None:
+                    alive[step.key][name] = left
+            through = len(alive[step.key])
+            rows.append((step.key, len(coming), through, len(coming) - through, told(stopped)))
+        ends = [found for key, found in alive.items() if key not in read]
+        return _chain_report(what, rows, len(whole), len({it for found in ends for it in found}))
+
+    def _needs(self, step: Step, followed: Mapping[str, object]) -> list[list[str]]:
+        """Return, for each role that a step has to fill, the followed steps that may fill it."""
+        sources = step.spec.sources
+        roles = [role for role, needed in sources.items() if needed] or list(sources)
+        found = []
+        for role in roles:
+            keys = self._nearest(step.input_steps.get(role, ()), followed)
+            if keys:
+                found.append(keys)
+        return found
+
+    def _nearest(self, keys: Iterable[str], followed: Mapping[str, object]) -> list[str]:
+        """Return the nearest followed steps at or above some steps."""
+        found: dict[str, None] = {}
+        by_key = {step.key: step for step in self.steps}
+        for key in keys:
+            if key in followed:
+                found[key] = None
+            elif key in by_key:
+                above = [it for its in by_key[key].input_steps.values() for it in its]
+                found.update(dict.fromkeys(self._nearest(above, followed)))
+        return list(found)
+
+    def _itself(
+        self, step: Step, name: str, own: set[str], stopped: Counter[str]
+    ) -> set[str] | None:
+        """Return a unit where it goes on from a step."""
+        return own if self._goes_on(step, name, stopped) else None
+
+    def _its_nights(
+        self, step: Step, name: str, own: set[str], stopped: Counter[str]
+    ) -> set[str] | None:
+        """Return the nights with which a target goes on from a step, None where it stops."""
+        members = self.members[step.key]
+        why: Counter[str] = Counter()
+        if members.by_target:
+            units = members.by_target.get(name, ())
+            if not units or any([self._goes_on(step, unit, why) for unit in units]):
+                return own
+        else:
+            left = {
+                night
+                for night in own
+                if not (units := members.by_night.get(night, ()))
+                or any([self._goes_on(step, unit, why) for unit in units])
+            }
+            if left:
+                return left
+        stopped[why.most_common(1)[0][0] if why else "no night in the list"] += 1
+        return None
 
     def _goes_on(self, step: Step, unit: str, stopped: Counter[str]) -> bool:
         """Tell whether a unit goes on from a step, or count why not; one it lacks is no hurdle."""
@@ -178,20 +244,3 @@ def _chain_report(kind: str, rows: Sequence[tuple[object, ...]], total: int, end
         columns=("step", "in", "go on", "stop", "why"),
         rows=tuple(rows),
     )
-
-
-def _nights_of(session: Session, steps: Sequence[Step]) -> dict[str, list[str]]:
-    """Return target -> its nights on the lists: of the listed targets, or of those observed."""
-    nights = {unit for step in steps if step.unit_kind == "night" for unit in step.units}
-    listed = dict.fromkeys(u for step in steps if step.unit_kind == "target" for u in step.units)
-    found: dict[str, list[str]] = {target: [] for target in listed}
-    query = (
-        sa.select(Target.name, Run.night)
-        .join(Run, Run.target_id == Target.id)
-        .distinct()
-        .order_by(Target.name, Run.night)
-    )
-    for target, night in session.execute(query):
-        if night in nights and (target in found or not listed):
-            found.setdefault(target, []).append(night)
-    return found

@@ -15,7 +15,7 @@ from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.patterns import ENGINE, ERR, OUT, REASON, Pattern, gist, load_patterns, match
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
-from snfpipe.db.models import Attempt, Job, Owed
+from snfpipe.db.models import Attempt, Expected, Job
 from snfpipe.db.session import Database
 from snfpipe.states import FAILURES, SETTLED
 from snfpipe.worker import ledger
@@ -224,12 +224,12 @@ def _group(
     """Return (step, what the trouble is called) -> group."""
     groups: dict[tuple[str, str], _Group] = {}
     told: defaultdict[int, Counter[tuple[str, bool]]] = defaultdict(Counter)
-    text = sa.func.coalesce(Owed.failure, Owed.reason)
+    text = sa.func.coalesce(Expected.failure, Expected.reason)
     query = (
-        sa.select(Owed.job_id, text, Owed.failure.is_(None), sa.func.count())
-        .join(Job, Job.id == Owed.job_id)
+        sa.select(Expected.job_id, text, Expected.failure.is_(None), sa.func.count())
+        .join(Job, Job.id == Expected.job_id)
         .where(condition(session, jobs.values()), text.is_not(None))
-        .group_by(Owed.job_id, text, Owed.failure.is_(None))
+        .group_by(Expected.job_id, text, Expected.failure.is_(None))
     )
     for job_id, reason, planned, count in session.execute(query):
         if job_id in jobs and jobs[job_id].state in SETTLED:

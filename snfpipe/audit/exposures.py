@@ -11,20 +11,13 @@ from sqlalchemy.orm import Session
 from snfpipe import fclass
 from snfpipe.audit.findings import Report
 from snfpipe.audit.patterns import REASON, Pattern, gist, match, told
-from snfpipe.config.project import Step
+from snfpipe.config.step import Step
 from snfpipe.db import store
-from snfpipe.db.models import Job, Owed, Process, Production
+from snfpipe.db.models import Expected, Job, Process, Production
+from snfpipe.declarations.spec import Per
 from snfpipe.names import CHANNELS
+from snfpipe.plans.observed import SurveySoFar
 from snfpipe.units.states import GOES_ON
-
-#: The product that stands for an exposure in a plan's output.
-MAIN_PRODUCT = {
-    "file_quality": (18, 207),
-    "cube_generation": (22, 0),
-    "extract_star": (38, 100),
-    "flux_calibration": (23, 0),
-    "cubefit": (260, 820),
-}
 
 _SCIENCE = (17, 0)
 _SPECTRAL = CHANNELS["B"] | CHANNELS["R"]
@@ -34,7 +27,10 @@ def follow_exposures(
     session: Session, steps: Sequence[Step], patterns: Sequence[Pattern]
 ) -> Iterator[Report]:
     """Follow science exposures, a channel each, through the steps that make a product of each."""
-    nights = sorted({unit for step in steps if step.unit_kind == "night" for unit in step.units})
+    observed = SurveySoFar.of(session, steps[0].root)
+    nights = sorted(
+        {n for it in steps for unit in it.units for n in it.kind.nights(unit, observed)}
+    )
     science = sa.select(sa.func.count()).where(
         Process.fclass == _SCIENCE[0],
         Process.xfclass == _SCIENCE[1],
@@ -46,7 +42,7 @@ def follow_exposures(
     counts = _declared(session, steps)
     rows: list[tuple[object, ...]] = []
     for step in steps:
-        pair = MAIN_PRODUCT.get(step.plan)
+        pair = main_class(step)
         if pair is None or step.production not in counts:
             continue
         made, missing, excused = 0, Counter[str](), Counter[str]()
@@ -73,11 +69,17 @@ def follow_exposures(
     )
 
 
+def main_class(step: Step) -> fclass.Pair | None:
+    """Return the class of the product that stands for an exposure in a step's output."""
+    main = step.spec.main
+    return main.classes[0] if main and main.per is Per.POSE else None
+
+
 def _declared(
     session: Session, steps: Sequence[Step]
 ) -> dict[str, Counter[tuple[str, str | None, str | None]]]:
     """Return production -> (state of the job, reason, failure) -> number of main products."""
-    wanted = {it.production: MAIN_PRODUCT[it.plan] for it in steps if it.plan in MAIN_PRODUCT}
+    wanted = {it.production: pair for it in steps if (pair := main_class(it)) is not None}
     jobs = {
         ident: (production, state)
         for ident, production, state in session.execute(
@@ -87,16 +89,15 @@ def _declared(
         )
     }
     of_class = [
-        sa.and_(Owed.fclass == major, Owed.xfclass == minor)
+        sa.and_(Expected.fclass == major, Expected.xfclass == minor)
         for major, minor in sorted(set(wanted.values()))
     ]
+    columns = (
+        Expected.job_id, Expected.fclass, Expected.xfclass, Expected.reason, Expected.failure
+    )  # fmt: skip
     # counted by job, which a database does quicker than by the names that a job leads to
     query = (
-        sa.select(
-            Owed.job_id, Owed.fclass, Owed.xfclass, Owed.reason, Owed.failure, sa.func.count()
-        )
-        .where(sa.or_(sa.false(), *of_class))
-        .group_by(Owed.job_id, Owed.fclass, Owed.xfclass, Owed.reason, Owed.failure)
+        sa.select(*columns, sa.func.count()).where(sa.or_(sa.false(), *of_class)).group_by(*columns)
     )
     found: dict[str, Counter[tuple[str, str | None, str | None]]] = {}
     for job_id, major, minor, reason, failure, count in session.execute(query):

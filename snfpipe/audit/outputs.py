@@ -20,7 +20,7 @@ from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
 from snfpipe.db import store
-from snfpipe.db.models import File, Job, Owed, Process
+from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
@@ -78,9 +78,9 @@ def _promised_and_live(chosen: sa.ColumnElement[bool]) -> tuple[Any, Any, Any]:
     Each side is answered by an index alone; a side is empty where the other has no counterpart.
     """
     promised = (
-        sa.select(Owed.job_id, Owed.id_process, Owed.fclass, Owed.xfclass)
-        .join(Job, Job.id == Owed.job_id)
-        .where(chosen, Owed.reason.is_(None))
+        sa.select(Expected.job_id, Expected.id_process, Expected.fclass, Expected.xfclass)
+        .join(Job, Job.id == Expected.job_id)
+        .where(chosen, Expected.reason.is_(None))
         .subquery()
     )
     live = (
@@ -152,10 +152,12 @@ def _uneven(
 
 def _missing(session: Session, missing: Sequence[tuple[JobRef, str]]) -> Iterator[Finding]:
     """Yield missing products under the names that were promised, with their reasons."""
-    query = sa.select(Owed.job_id, Owed.id_process, Owed.name, Owed.failure).where(
-        Owed.reason.is_(None)
+    query = sa.select(Expected.job_id, Expected.id_process, Expected.name, Expected.failure).where(
+        Expected.reason.is_(None)
     )
-    found = store.rows_in(session, query, Owed.job_id, [job.id for job, _ident in missing], 1_000)
+    found = store.rows_in(
+        session, query, Expected.job_id, [job.id for job, _ident in missing], 1_000
+    )
     told = {(job_id, ident): (name, failure) for job_id, ident, name, failure in found}
     for job, ident in missing:
         name, failure = told[job.id, ident]

@@ -1,4 +1,4 @@
-"""Owed, declared, registered, archived: the products of a production, held against each other.
+"""Expected, declared, registered, archived: the products of a production, held against each other.
 
 What is owed follows from raw exposures and the plans' rules alone.  A product that is missing
 is excused where its plan says why it cannot be made from what was observed, where its unit was
@@ -21,13 +21,15 @@ from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db import store
-from snfpipe.db.models import BadFrame, Job, Owed, Process, Production, Target
+from snfpipe.db.models import BadFrame, Expected, Job, Process, Production
 from snfpipe.db.session import Database
-from snfpipe.names import Night, ProductName
-from snfpipe.plans import PLANS
-from snfpipe.plans.base import INDEX_DIGITS, OwedProduct
+from snfpipe.names import INDEX_DIGITS, Night, ProductName
+from snfpipe.plans.observed import SurveySoFar
+from snfpipe.plans.selection import expected
+from snfpipe.plans.unit_plan import ExpectedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
 from snfpipe.storage.archive import Watch
 
@@ -71,10 +73,9 @@ class _Books:
 
     step: Step
     jobs: dict[str, _Job]
-    owed: dict[str, OwedProduct]
+    owed: dict[str, ExpectedProduct]
     declared: dict[str, _Declared]
     live: dict[str, list[_Live]]
-    unit_of_target: Mapping[int, str]
     excused: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def unit_of(self, base: str) -> str:
@@ -83,10 +84,7 @@ class _Books:
             return self.declared[base].unit
         if base in self.live:
             return self.live[base][0].unit
-        product = self.owed[base]
-        if self.step.unit_kind == "night":
-            return str(product.exposure.night)
-        return self.unit_of_target.get(product.target_id or 0, "?")
+        return self.owed[base].unit
 
     def name_of(self, base: str) -> str:
         """Return a product's file name."""
@@ -117,15 +115,13 @@ def audit_products(
     books = []
     bad: dict[tuple[int, int], str] = {}
     with database.read() as session:
-        targets = {
-            ident: name for ident, name in session.execute(sa.select(Target.id, Target.name))
-        }
         for step in project.steps:
-            book = _read(session, project, step, targets)
+            book = _read(session, project, step)
             findings += _judge(book, bad)
             bad |= _bad_products(session, step)
             books.append(book)
-        nights = sorted({night for book in books for night in _nights(book)})
+        observed = SurveySoFar.of(session, project.root)
+        nights = sorted({night for book in books for night in _nights(book, observed)})
         findings = [
             *_bad_frames(session, project, nights),
             *findings,
@@ -146,14 +142,14 @@ def audit_products(
 # --- what four sources say -----------------------------------------------------------------
 
 
-def _read(session: Session, project: Project, step: Step, targets: Mapping[int, str]) -> _Books:
+def _read(session: Session, project: Project, step: Step) -> _Books:
     """Gather what is owed, declared and registered for a step's units."""
     units = set(step.units)
     of_step = sa.and_(Job.production_id == Production.id, Production.name == step.production)
     jobs = sa.select(Job.unit, Job.name, Job.state, Job.reason).join(Production, of_step)
     declared = (
-        sa.select(Owed.id_process, Owed.name, Job.unit, Owed.reason, Owed.failure)
-        .join(Job, Job.id == Owed.job_id)
+        sa.select(Expected.id_process, Expected.name, Job.unit, Expected.reason, Expected.failure)
+        .join(Job, Job.id == Expected.job_id)
         .join(Production, of_step)
     )
     live = (
@@ -163,7 +159,7 @@ def _read(session: Session, project: Project, step: Step, targets: Mapping[int, 
         .where(Process.state == "live")
         .order_by(Process.id_process)
     )
-    book = _Books(step, {}, {}, {}, defaultdict(list), targets)
+    book = _Books(step, {}, {}, {}, defaultdict(list))
     for unit, name, state, reason in session.execute(jobs):
         if unit in units:
             book.jobs[unit] = _Job(name, State(state), reason)
@@ -175,7 +171,7 @@ def _read(session: Session, project: Project, step: Step, targets: Mapping[int, 
         product = _Live(*row)
         if product.unit in units:
             book.live[product.id_process[:-INDEX_DIGITS]].append(product)
-    for owed in PLANS[step.plan].owed(session, step, step.units):
+    for owed in expected(session, step, step.units):
         first = ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number)
         book.owed[first.base] = owed
     return book
@@ -294,6 +290,8 @@ def _excuse(
     owed = book.owed[base]
     if owed.reason:
         return owed.reason
+    if owed.optional and job and job.state in SETTLED - FAILURES:
+        return "optional"
     if job and job.state is State.WAIVED:
         return f"waived: {job.reason}"
     declared = book.declared.get(base)
@@ -342,9 +340,9 @@ def _class_of(base: str) -> tuple[int, int]:
     return int(base[-10:-7]), int(base[-7:-4])
 
 
-def _nights(book: _Books) -> Iterator[str]:
+def _nights(book: _Books, observed: SurveySoFar) -> Iterator[str]:
     """Yield the nights a step's products may be of."""
-    if book.step.unit_kind == "night":
-        yield from book.step.units
+    for unit in book.step.units:
+        yield from book.step.kind.nights(unit, observed)
     for code in {base.zfill(_BASE_DIGITS)[:5] for base in (*book.owed, *book.live)}:
         yield str(Night.parse(code))

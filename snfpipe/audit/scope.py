@@ -15,7 +15,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db import store
 from snfpipe.db.models import Job, Production
 from snfpipe.errors import NotFound, UsageError, shown

@@ -15,8 +15,8 @@ from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
 
 if TYPE_CHECKING:
-    from snfpipe.launch.launch import Launch
     from snfpipe.launch.order import Order
+    from snfpipe.launch.result import Launch
 
 _DONE = {
     "create": "created", "submit": "submitted", "settle": "settled", "nothing": "left alone",
@@ -104,7 +104,7 @@ def batch_jobs(
     elif dry_run:
         print_units(found)
     else:
-        print_deeds(found)
+        print_actions(found)
     return tell_refused(found)
 
 
@@ -127,27 +127,26 @@ def run_order(
     from snfpipe.db.session import open_database
     from snfpipe.launch import launch
     from snfpipe.launch.order import understand
-    from snfpipe.launch.unregistered import try_out
+    from snfpipe.launch.registered import Registered
+    from snfpipe.launch.unregistered import InFolder
 
     project = load_project()
     ordered = understand(project, order)
     database = open_database(project.site.database_url, project.root)
+    place: launch.Destination = (
+        InFolder(ordered.project, ordered.step, Path.cwd(), keep)
+        if nodb
+        else Registered(ordered.project, database, ordered.step, retry, keep)
+    )
     try:
         if not dry_run:
             with database.read() as session:
-                launch.check(session, ordered, registered=not nodb)
-            folder = Path.cwd() if nodb else project.site.jobs / ordered.step.folder
-            launch.note_command(folder, [Path(sys.argv[0]).name, *sys.argv[1:]], project)
-        if nodb:
-            found = try_out(
-                ordered, database, Path.cwd(), submit=submit, keep=keep, dry_run=dry_run,
-                progress=show_progress,
-            )  # fmt: skip
-        else:
-            found = launch.launch(
-                ordered, database, submit=submit, retry=retry, keep=keep, dry_run=dry_run,
-                progress=show_progress,
-            )  # fmt: skip
+                launch.check(session, ordered, registered=place.registered)
+            launch.note_command(place.folder, [Path(sys.argv[0]).name, *sys.argv[1:]], project)
+        until = launch.Stage.SUBMIT if submit else launch.Stage.CREATE
+        found = launch.launch(
+            ordered, database, place, until, dry_run=dry_run, progress=show_progress
+        )
     finally:
         database.close()
     return found
@@ -169,25 +168,25 @@ def print_units(found: Launch) -> None:
     print_table(
         ("unit", "job", "is", "would", "inputs", "items", "products", "because"),
         [
-            (it.unit, it.job, it.state, it.deed, it.inputs, it.items, it.products, it.reason)
+            (it.unit, it.job, it.state, it.action, it.inputs, it.items, it.products, it.reason)
             for it in found.units
         ],
     )
 
 
-def print_deeds(found: Launch) -> None:
+def print_actions(found: Launch) -> None:
     """Print how many units had what done about them, and why the others had not."""
     click.echo(f"{found.production}: {found.plan} of {found.version}, in {found.folder}")
     for note in found.notes:
         click.echo(f"note: {note}")
-    print_counts(found.deeds, found.submitted)
+    print_counts(found.actions, found.submitted)
 
 
-def print_counts(deeds: Counter[tuple[str, str, str]], submitted: int) -> None:
+def print_counts(actions: Counter[tuple[str, str, str]], submitted: int) -> None:
     """Print how many units had what done about them, by state and reason."""
-    for (deed, state, reason), count in sorted(deeds.items()):
-        left = f" ({state})" if deed == "nothing" else ""
-        click.echo(f"{count:6} {_DONE[deed]}{left}{': ' if reason else ''}{reason}")
+    for (action, state, reason), count in sorted(actions.items()):
+        left = f" ({state})" if action == "nothing" else ""
+        click.echo(f"{count:6} {_DONE[action]}{left}{': ' if reason else ''}{reason}")
     if submitted:
         click.echo(f"{submitted:6} handed to the engine")
 

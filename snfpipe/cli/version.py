@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config.project import SWITCH, find_root, load_project, read_switch
+from snfpipe.config.project import find_root, load_project
+from snfpipe.config.steps import SWITCH, read_switch
 from snfpipe.config.versions import check_label, list_versions, load_version
 from snfpipe.wholefile import aside
 

@@ -106,9 +106,9 @@ def _print_parts(ordered: Ordered, parts: list[Part], as_json: bool) -> None:
 
 def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
     """Print what became of the parts; return the worst exit code of theirs."""
-    deeds: Counter[tuple[str, str, str]] = Counter()
+    actions: Counter[tuple[str, str, str]] = Counter()
     for it in done:
-        deeds.update(it.deeds)
+        actions.update(it.actions)
     failed = [it for it in done if it.error]
     submitted = sum(it.submitted for it in done)
     if as_json:
@@ -116,18 +116,18 @@ def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
             {
                 "production": ordered.step.production,
                 "parts": len(done),
-                "deeds": [
-                    {"deed": deed, "state": state, "reason": reason, "units": count}
-                    for (deed, state, reason), count in sorted(deeds.items())
+                "actions": [
+                    {"action": action, "state": state, "reason": reason, "units": count}
+                    for (action, state, reason), count in sorted(actions.items())
                 ],
                 "submitted": submitted,
                 "errors": {str(it.part.path): it.error for it in failed},
             }
         )
     else:
-        nothing = "" if deeds else ", nothing done"
+        nothing = "" if actions else ", nothing done"
         click.echo(f"{ordered.step.production}: {len(done)} parts{nothing}")
-        print_counts(deeds, submitted)
+        print_counts(actions, submitted)
     for it in failed:
         click.echo(f"{it.part.path}: {it.error}", err=True)
     if failed:

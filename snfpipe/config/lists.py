@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from snfpipe.config.textfile import Where, read_text
+from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, ConfigError, Place, printable, shown
-from snfpipe.names import Night, check_target, job_unit
-
-#: Kind of unit -> what returns a unit as lists write it.
-_CHECKS: dict[str, Callable[[str], str]] = {
-    "night": lambda text: str(Night.parse(text)),
-    "target": check_target,
-}
 
 
-def read_list(path: Path, unit_kind: str, asked_by: Where | None = None) -> tuple[str, ...]:
+def read_list(path: Path, kind: UnitKind, asked_by: Where | None = None) -> tuple[str, ...]:
     """Return the units of a list file, in its order.
 
     Parameters
     ----------
     path : Path
         The list.
-    unit_kind : str
-        ``night`` or ``target``.
+    kind : UnitKind
+        What it is a list of.
     asked_by : callable, optional
         Gives the place that names the list.
 
@@ -37,23 +31,19 @@ def read_list(path: Path, unit_kind: str, asked_by: Where | None = None) -> tupl
         one name; names file and line.
     """
     text = read_text(path, "make it, one unit a line, or name another list", asked_by)
-    return parse_list(text, unit_kind, printable(path))
+    return parse_list(text, kind, printable(path))
 
 
-def parse_list(text: str, unit_kind: str, source: str) -> tuple[str, ...]:
+def parse_list(text: str, kind: UnitKind, source: str) -> tuple[str, ...]:
     """Return the units of a list's text; `source` names it in errors."""
-    check = _CHECKS[unit_kind]
     seen: dict[str, tuple[str, int]] = {}  # what job names hold of a unit -> unit, line
-    for number, line in enumerate(text.split("\n"), 1):
-        word = line.partition("#")[0].strip()
-        if not word:
-            continue
+    for number, word in _words(text):
         place = Place(source, line=number)
         try:
-            unit = check(word)
+            unit = kind.parse(word)
         except BadName as error:
             raise ConfigError(error.message, hint=error.hint, place=place) from error
-        code = job_unit(unit, unit_kind)
+        code = kind.code(unit)
         other, first = seen.setdefault(code, (unit, number))
         if first == number:
             continue
@@ -69,3 +59,22 @@ def parse_list(text: str, unit_kind: str, source: str) -> tuple[str, ...]:
             place=place,
         )
     return tuple(unit for unit, _line in seen.values())
+
+
+def list_words(path: Path) -> tuple[str, ...]:
+    """Return the lines of a list whatever they are, without comments.
+
+    Raises
+    ------
+    NotFound, ConfigError
+        There is no such file, or it is no text.
+    """
+    return tuple(word for _number, word in _words(read_text(path, "make it, one name a line")))
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that hold something, with their numbers."""
+    for number, line in enumerate(text.split("\n"), 1):
+        word = line.partition("#")[0].strip()
+        if word:
+            yield number, word

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snfpipe.config.textfile import read_text
-from snfpipe.errors import ConfigError, Place, did_you_mean, printable, shown
+from snfpipe.config.textfile import Where, read_text
+from snfpipe.errors import ConfigError, NotFound, Place, did_you_mean, printable, shown
 
 
 def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
@@ -164,3 +164,21 @@ def _find_line(text: str, keys: Sequence[str]) -> int | None:
                 start, found = i, i + 1
                 break
     return found
+
+
+def named_file(root: Path, folder: str, name: str, asked_by: Where | None) -> Path:
+    """Return ``configs/<folder>/<name>.toml``.
+
+    Raises
+    ------
+    NotFound
+        Lists the names there are.
+    """
+    known = sorted(path.stem for path in (root / "configs" / folder).glob("*.toml"))
+    if name not in known:
+        raise NotFound(
+            f"there is no {folder[:-1]} {shown(name)}",
+            hint=f"{folder} that exist: {', '.join(known) or 'none'}",
+            place=asked_by and asked_by(),
+        )
+    return root / "configs" / folder / f"{name}.toml"

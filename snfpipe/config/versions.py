@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class Program:
     plan: str
     name: str
     version: str
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     calibration: str = ""
 
 
@@ -120,7 +120,7 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
                 plan,
                 entry["name"],
                 entry["version"],
-                tuple(entry["command"]),
+                _commands(entry["command"]),
                 entry.get("calibration", ""),
             )
             for plan, entry in content["programs"].items()
@@ -128,6 +128,12 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
         options=content.get("options", {}),
         path=path,
     )
+
+
+def _commands(command: Sequence[Any]) -> tuple[tuple[str, ...], ...]:
+    """Return the commands of a program: one, or several that run in a row."""
+    several = isinstance(command[0], list)
+    return tuple(map(tuple, command)) if several else (tuple(command),)
 
 
 def _check_pins(label: str, content: Mapping[str, Any], path: Path) -> None:

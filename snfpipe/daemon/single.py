@@ -18,7 +18,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from snfpipe.config.project import Project, Site
+from snfpipe.config.project import Project
+from snfpipe.config.site import Site
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import Single, SingleJobs
 from snfpipe.errors import BadName, NotFound, Refused, shown

@@ -136,15 +136,17 @@ class Pose(Base):
     temperature: Mapped[float | None] = mapped_column(Float)
 
 
-class PoseMeasure(Base):
-    """What one production's steps measured on a pose (statistics, quick extraction).
+class Measurement(Base):
+    """What one job measured on what a product of it is of: a pose, exposure, night or target.
 
-    Kept apart from :class:`Pose`, so that two versions never overwrite each other's figures.
+    ``id_entity`` is the id of that exposure with the mask of its channels, as process ids begin
+    with it: 92390600034 is a pose, 92390000006 B and R of a whole night.  Kept by job, apart from
+    :class:`Pose`, so that two versions never overwrite each other's figures.
     """
 
-    __tablename__ = "pose_measure"
-    id_pose: Mapped[int] = mapped_column(ForeignKey("pose.id_pose"), primary_key=True)
-    production_id: Mapped[int] = mapped_column(ForeignKey("production.id"), primary_key=True)
+    __tablename__ = "measurement"
+    id_entity: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True, index=True)
     night: Mapped[str] = mapped_column(_Night, index=True)
     quality: Mapped[int | None]
     measured: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -285,7 +287,7 @@ class Production(Base):
     outver: Mapped[int | None]
     prefix: Mapped[str] = mapped_column(String(40))
     plan: Mapped[str] = mapped_column(String(40))
-    unit_kind: Mapped[str] = mapped_column(String(8))
+    unit_kind: Mapped[str] = mapped_column(String(20))
 
 
 class ProductionBase(Base):
@@ -304,7 +306,7 @@ class Job(Base):
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
     production_id: Mapped[int] = mapped_column(ForeignKey("production.id"))
     unit: Mapped[str] = mapped_column(String(40))
-    unit_kind: Mapped[str] = mapped_column(String(8))
+    unit_kind: Mapped[str] = mapped_column(String(20))
     name: Mapped[str] = mapped_column(String(120), unique=True)
     folder: Mapped[str] = mapped_column(String(200))
     state: Mapped[str] = mapped_column(String(16), index=True)
@@ -350,18 +352,18 @@ class Attempt(Base):
     spec: Mapped[str] = mapped_column(Text, default="")
 
 
-class Owed(Base):
+class Expected(Base):
     """What a job declared: a product it promises, or one it cannot make and the `reason`.
 
     `failure` says why a promised product was not left by the last attempt.
     """
 
-    __tablename__ = "owed"
+    __tablename__ = "expected"
     __table_args__ = (
-        Index("ix_owed_class", "fclass", "xfclass", "job_id"),
+        Index("ix_expected_class", "fclass", "xfclass", "job_id"),
         # what was promised, counted without a look at the rows
         Index(
-            "ix_owed_promised", "job_id", "fclass", "xfclass", "id_process",
+            "ix_expected_promised", "job_id", "fclass", "xfclass", "id_process",
             sqlite_where=text("reason IS NULL"), postgresql_where=text("reason IS NULL"),
         ),
     )  # fmt: skip
@@ -415,14 +417,14 @@ class JobsRoot(Base):
     path: Mapped[str] = mapped_column(Text)
 
 
-class QueueLook(Base):
+class QueueSnapshot(Base):
     """The last look at an engine's queue, shared by whoever shows or judges jobs.
 
     ``states`` is engine id -> state, ``usage`` that of running jobs -> CPU time used, CPU time
     allowed, start [s]; ``notices`` are the engine's words on what keeps jobs from starting.
     """
 
-    __tablename__ = "queue_look"
+    __tablename__ = "queue_snapshot"
     engine: Mapped[str] = mapped_column(String(80), primary_key=True)
     taken: Mapped[datetime]
     states: Mapped[dict[str, Any]]

@@ -8,32 +8,34 @@ writers cannot wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+_ITS_OWN = "SELECT night FROM {row}"
 #: Table -> query of the nights that a changed row belongs to ({row} is the row, or rows).
 _NIGHTS = {
-    "run": "SELECT night FROM {row}",
-    "exposure": "SELECT night FROM {row}",
-    "pose": "SELECT night FROM {row}",
-    "pose_measure": "SELECT night FROM {row}",
-    "process": "SELECT night FROM {row}",
-    "file": "SELECT night FROM {row}",
+    "run": _ITS_OWN,
+    "exposure": _ITS_OWN,
+    "pose": _ITS_OWN,
+    "measurement": _ITS_OWN,
+    "process": _ITS_OWN,
+    "file": _ITS_OWN,
     "target": "SELECT run.night FROM run JOIN {row} ON run.target_id = {row}.id",
 }
-_EVENTS = {"insert": "NEW", "update": "NEW", "delete": "OLD"}
+#: Event -> the row that triggers see.
+EVENTS = {"insert": "NEW", "update": "NEW", "delete": "OLD"}
 
 
-def statements(dialect: str) -> Iterator[str]:
-    """Yield the DDL that creates every trigger, for ``sqlite`` or ``postgresql``."""
+def statements(dialect: str, tables: Iterable[str] = tuple(_NIGHTS)) -> Iterator[str]:
+    """Yield the DDL that creates the triggers of tables, for ``sqlite`` or ``postgresql``."""
     make = _sqlite if dialect == "sqlite" else _postgresql
-    for table in _NIGHTS:
-        for event in _EVENTS:
+    for table in tables:
+        for event in EVENTS:
             yield from make(table, event)
 
 
 def _sqlite(table: str, event: str) -> Iterator[str]:
     """Yield a row trigger; ``WHERE true`` keeps SELECT and ON CONFLICT apart."""
-    row = _EVENTS[event]
+    row = EVENTS[event]
     nights = (
         f"SELECT DISTINCT night, 1 FROM run WHERE target_id = {row}.id"
         if table == "target"
@@ -49,7 +51,7 @@ def _sqlite(table: str, event: str) -> Iterator[str]:
 def _postgresql(table: str, event: str) -> Iterator[str]:
     """Yield a function and a statement trigger over the changed rows."""
     name = f"stamp_{table}_{event}"
-    nights = _NIGHTS[table].format(row="changed")
+    nights = _NIGHTS.get(table, _ITS_OWN).format(row="changed")
     rows = "OLD" if event == "delete" else "NEW"
     yield (
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "

@@ -19,11 +19,11 @@ from snfpipe.db.models import (
     Attempt,
     Base,
     DeletedParent,
+    Expected,
     File,
     Header,
     Job,
-    Owed,
-    PoseMeasure,
+    Measurement,
     Process,
     ProcessParent,
     Production,
@@ -34,7 +34,8 @@ from snfpipe.killpoint import killpoint
 #: Tables whose rows belong to a job, and the column that says to which.
 OF_JOB: dict[type[Base], Any] = {
     Attempt: Attempt.job_id,
-    Owed: Owed.job_id,
+    Expected: Expected.job_id,
+    Measurement: Measurement.job_id,
     Process: Process.job_id,
 }
 #: Tables whose rows belong to a process.
@@ -78,8 +79,6 @@ def read(session: Session, job_ids: Iterable[int]) -> dict[int, Content]:
         for model, column in OF_PROCESS.items():
             for row in _rows(session, model, column.in_(_processes(part))):
                 contents[owner[row[column.key]]].setdefault(_name(model), []).append(row)
-        for job_id, row in _measures(session, part):
-            contents[job_id].setdefault(_name(PoseMeasure), []).append(row)
     return contents
 
 
@@ -93,7 +92,6 @@ def delete(session: Session, job_ids: Iterable[int]) -> None:
     for part in store.chunks(sorted(job_ids)):
         for model, column in OF_PROCESS.items():
             session.execute(sa.delete(model).where(column.in_(_processes(part))))
-        _delete_measures(session, part)
         killpoint("remove:half-deleted")
         for model, column in reversed(OF_JOB.items()):
             session.execute(sa.delete(model).where(column.in_(part)))
@@ -128,7 +126,6 @@ def insert(session: Session, content: Mapping[str, Any], moment: datetime) -> No
         store.insert(session, model, _of(content, model, job_id=job_id))
     store.insert(session, File, _of(content, File))
     store.insert(session, Header, _of(content, Header))
-    store.insert_new(session, PoseMeasure, _of(content, PoseMeasure, production_id=production))
     links = [(it["child"], it["parent"]) for it in _of(content, ProcessParent)]
     read_from = json.loads(row["manifest"] or "{}").get("inputs", ())
     checksums = {it["id_process"]: it["checksum"] for it in read_from}
@@ -173,47 +170,6 @@ def _rows(session: Session, model: type[Base], condition: sa.ColumnElement[bool]
     table = model.__table__
     query = sa.select(table).where(condition).order_by(*table.primary_key)
     return [_plain(row) for row in session.execute(query).mappings()]
-
-
-def _measures(session: Session, job_ids: Sequence[int]) -> list[tuple[int, Plain]]:
-    """Return what jobs measured on the poses of their products, with the job's id."""
-    by = (
-        sa.select(Process.id_pose, Job.production_id, Job.id.label("measured_by"))
-        .join(Job, Job.id == Process.job_id)
-        .where(Job.id.in_(job_ids))
-        .distinct()
-        .subquery()
-    )
-    table = PoseMeasure.__table__
-    query = (
-        sa.select(table, by.c.measured_by)
-        .join(
-            by,
-            sa.and_(
-                by.c.id_pose == PoseMeasure.id_pose,
-                by.c.production_id == PoseMeasure.production_id,
-            ),
-        )
-        .order_by(PoseMeasure.id_pose)
-    )
-    plain = [_plain(row) for row in session.execute(query).mappings()]
-    return [(row.pop("measured_by"), row) for row in plain]
-
-
-def _delete_measures(session: Session, job_ids: Sequence[int]) -> None:
-    """Delete what :func:`_measures` finds."""
-    productions = sa.select(Job.production_id).where(Job.id.in_(job_ids)).distinct()
-    for production in session.scalars(productions).all():
-        poses = (
-            sa.select(Process.id_pose)
-            .join(Job, Job.id == Process.job_id)
-            .where(Job.id.in_(job_ids), Job.production_id == production)
-        )
-        session.execute(
-            sa.delete(PoseMeasure).where(
-                PoseMeasure.production_id == production, PoseMeasure.id_pose.in_(poses)
-            )
-        )
 
 
 def _plain(row: Mapping[Any, Any]) -> Plain:

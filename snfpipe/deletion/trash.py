@@ -43,7 +43,7 @@ from snfpipe.errors import Refused, told
 from snfpipe.grouping import grouped
 from snfpipe.jobs.deleted_parents import generations
 from snfpipe.killpoint import killpoint
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS
 from snfpipe.storage import archive
 from snfpipe.storage.archive import Watch
 

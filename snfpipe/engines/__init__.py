@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from snfpipe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from snfpipe.config.project import Site
+    from snfpipe.config.site import Site
     from snfpipe.engines.base import Engine
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.engines import grid_engine, slurm
 from snfpipe.engines.commands import Answer, Commands, unavailable
 from snfpipe.engines.scheduler import Rejection

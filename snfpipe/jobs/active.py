@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Project, Site
+from snfpipe.config.project import Project
+from snfpipe.config.site import Site
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.engines.base import Engine, EngineOutcome
 from snfpipe.states import IN_HAND, State

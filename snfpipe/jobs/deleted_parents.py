@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from snfpipe.db import store
 from snfpipe.db.models import DeletedParent, File, Job, Process, ProcessParent, ProductIndex
 from snfpipe.grouping import grouped
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS
 
 Link = tuple[str, str]  # child, parent
 

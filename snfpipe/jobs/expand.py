@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.errors import Refused
-from snfpipe.names import ProductName
-from snfpipe.plans.base import INDEX_DIGITS, OwedProduct, UnitPlan, selection
+from snfpipe.names import INDEX_DIGITS, ProductName
+from snfpipe.plans.unit_plan import ExpectedProduct, UnitPlan, selection
 from snfpipe.worker.script import environment
 from snfpipe.worker.spec import AttemptFolder, JobSpec, Product
 
@@ -24,7 +25,7 @@ def variables_of(project: Project, step: Step) -> dict[str, str]:
     return environment(variables, project.version.label, str(project.site.jobs))
 
 
-def product_name(project: Project, owed: OwedProduct, index: int) -> ProductName:
+def product_name(project: Project, owed: ExpectedProduct, index: int) -> ProductName:
     """Return an owed product's file name."""
     return ProductName(
         owed.exposure,
@@ -72,15 +73,16 @@ def job_spec(
     own = {name.base: name.id_process for name in names}
     products = tuple(
         _product(owed, name, own)
-        for owed, name in zip(plan.owed, names, strict=True)
+        for owed, name in zip(plan.expected, names, strict=True)
         if owed.reason is None
     )
     items = tuple(
         {
             "item": item.item,
             "inputs": {
-                role: paths[given[0]] if len(given) == 1 else [paths[ident] for ident in given]
+                role: [paths[ident] for ident in given] if role in item.lists else paths[given[0]]
                 for role, given in item.inputs.items()
+                if given or role in item.lists
             },
             "values": dict(item.values),
         }
@@ -92,7 +94,7 @@ def job_spec(
         production=step.production,
         plan=step.plan,
         unit=plan.unit,
-        unit_kind=step.unit_kind,
+        unit_kind=step.kind.name,
         version=project.version.label,
         token=attempt.token,
         number=attempt.number,
@@ -104,7 +106,7 @@ def job_spec(
             "memory_mb": resources.memory_mb,
             "wall_s": resources.wall_s,
         },
-        command=step.program.command,
+        commands=step.program.commands,
         options=dict(step.options),
         items=items,
         products=products,
@@ -116,7 +118,7 @@ def job_spec(
     )
 
 
-def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
+def _product(owed: ExpectedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
     """Return an owed product as specs carry it; parents of the same unit get their index."""
     return Product(
         id_process=name.id_process,
@@ -128,6 +130,8 @@ def _product(owed: OwedProduct, name: ProductName, own: Mapping[str, str]) -> Pr
         parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in owed.parents)),
         auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
         target_id=owed.target_id,
+        flags=owed.flags,
+        optional=owed.optional,
     )
 
 
@@ -163,7 +167,7 @@ def unregistered(
     number = 1 + max((it.number for it in AttemptFolder.all_of(place, job)), default=0)
     attempt = AttemptFolder.numbered(place, job, number, secrets.token_hex(8))
     for index in range(10**INDEX_DIGITS):
-        names = [product_name(project, owed, index) for owed in plan.owed]
+        names = [product_name(project, owed, index) for owed in plan.expected]
         if taken.isdisjoint(name.stem for name in names):
             break
     else:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.db.session import Database

@@ -16,12 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db import store
 from snfpipe.db.models import (
     Attempt,
+    Expected,
     Job,
-    Owed,
     Process,
     ProductIndex,
     Production,
@@ -40,8 +41,8 @@ from snfpipe.jobs.manifest import (
     write_manifests,
 )
 from snfpipe.killpoint import killpoint
-from snfpipe.names import ProductName
-from snfpipe.plans.base import INDEX_DIGITS, UnitPlan, Verdict, digest
+from snfpipe.names import INDEX_DIGITS, ProductName
+from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
 from snfpipe.states import CLAIMABLE, MAY_REGISTER, SETTLED, State, check_change
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
@@ -180,7 +181,7 @@ def ensure_production(session: Session, project: Project, step: Step) -> int:
         "outver": project.outver,
         "prefix": step.prefix,
         "plan": step.plan,
-        "unit_kind": step.unit_kind,
+        "unit_kind": step.kind.name,
     }
     ident = store.ensure_productions(session, [row])[step.production]
     check_production(session, project, step)
@@ -195,11 +196,11 @@ def check_production(session: Session, project: Project, step: Step) -> None:
     """Refuse to go on with a production that another version, plan or kind of unit began."""
     query = sa.select(Production.version, Production.plan, Production.unit_kind)
     stands = session.execute(query.where(Production.name == step.production)).one_or_none()
-    if stands is not None and stands != (project.version.label, step.plan, step.unit_kind):
+    if stands is not None and stands != (project.version.label, step.plan, step.kind.name):
         version, plan, unit_kind = stands
         raise Refused(
             f"production {step.production} was begun by {version} as {plan} of {unit_kind}s, and "
-            f"cannot go on by {project.version.label} as {step.plan} of {step.unit_kind}s",
+            f"cannot go on by {project.version.label} as {step.plan} of {step.kind.name}s",
             hint="give this one another prefix, or another production id",
         )
 
@@ -213,7 +214,7 @@ def _lock_rows(
         {
             "production_id": production_id,
             "unit": unit,
-            "unit_kind": step.unit_kind,
+            "unit_kind": step.kind.name,
             "name": step.job_name(unit),
             "folder": step.job_folder(unit),
             "state": State.CREATED.value,
@@ -254,7 +255,7 @@ def _name(
     dict
         Unit -> a name for each of its owed products.
     """
-    names = {plan.unit: [product_name(project, it, 0) for it in plan.owed] for plan in plans}
+    names = {plan.unit: [product_name(project, it, 0) for it in plan.expected] for plan in plans}
     everything = [name for own in names.values() for name in own]
     for fclass in sorted({name.fclass for name in everything}):
         store.alone(session, f"index of {project.number} {fclass}")  # whoever claims the same
@@ -277,12 +278,12 @@ def _promised(session: Session, production_id: int, names: Iterable[ProductName]
     last: dict[str, int] = {}
     for (fclass, xfclass), nights in grouped(pairs).items():
         query = (
-            sa.select(Owed.id_process)
-            .join(Job, Job.id == Owed.job_id)
+            sa.select(Expected.id_process)
+            .join(Job, Job.id == Expected.job_id)
             .where(
                 Job.state.in_(MAY_REGISTER), Job.production_id != production_id,
-                Owed.reason.is_(None), Owed.fclass == fclass, Owed.xfclass == xfclass,
-                Owed.night.in_(nights),
+                Expected.reason.is_(None), Expected.fclass == fclass, Expected.xfclass == xfclass,
+                Expected.night.in_(nights),
             )
         )  # fmt: skip
         for ident in session.scalars(query):
@@ -297,7 +298,9 @@ def _declare(
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
     """Replace what jobs declared that they owe."""
-    store.change_in(session, sa.delete(Owed), Owed.job_id, [job_id for job_id, _plan in plans])
+    store.change_in(
+        session, sa.delete(Expected), Expected.job_id, [job_id for job_id, _plan in plans]
+    )
     rows = [
         {
             "job_id": job_id,
@@ -311,9 +314,9 @@ def _declare(
             "reason": owed.reason,
         }
         for job_id, plan in plans
-        for owed, name in zip(plan.owed, names[plan.unit], strict=True)
+        for owed, name in zip(plan.expected, names[plan.unit], strict=True)
     ]
-    store.insert_many(session, Owed, rows)
+    store.insert_many(session, Expected, rows)
 
 
 def _claim(

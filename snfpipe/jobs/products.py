@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 from snfpipe import flags
 from snfpipe.db import store
 from snfpipe.db.models import (
+    Expected,
     File,
-    Owed,
+    Measurement,
     Pose,
-    PoseMeasure,
     Process,
     ProcessParent,
     ProductIndex,
@@ -29,12 +29,14 @@ from snfpipe.db.models import (
 from snfpipe.jobs import deleted_parents
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.validate import REGISTERED, VALIDATED
-from snfpipe.names import CHANNELS, PoseId, ProductName
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import CHANNELS, ENTITY_END, INDEX_DIGITS, PoseId, ProductName
 from snfpipe.states import State
 from snfpipe.storage import archive
 from snfpipe.worker.logs import NO_LOGS, Tails
 from snfpipe.worker.spec import JobSpec
+
+#: Why an optional product of a finished job is not there.
+LEFT_OUT = "left out: it is optional"
 
 _STANDING = (
     Process.job_id,
@@ -170,7 +172,7 @@ class _Changes:
             stands.add(id_process)
             parents = [self.final.get(parent, parent) for parent in made.product.parents]
             texts = [self._inherited[parent] for parent in parents if parent in self._inherited]
-            quality_s = flags.inherit(texts, made.flags)
+            quality_s = flags.inherit(texts, (*made.product.flags, *made.flags))
             self._inherited[id_process] = quality_s
             self._parents += [{"child": id_process, "parent": parent} for parent in parents]
             if same:
@@ -266,22 +268,28 @@ def _pose(name: ProductName) -> int | None:
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
     """Say of promised products why they are missing, or under which id they stand."""
-    mended = sa.update(Owed).where(Owed.failure.is_not(None)).values(failure=None)
-    store.change_in(session, mended, Owed.job_id, [job.job_id for job in ended])
-    rows = [
-        {
-            "job_id": job.job_id,
-            "reserved": it.id_process,
-            "id_process": final.get(it.id_process, it.id_process),
-            "name": _renamed(it.name, final.get(it.id_process, it.id_process)),
-            "failure": job.outcome.missing.get(it.name),
-        }
-        for job in ended
-        for it in job.spec.products  # the others are as they were declared
-        if it.name in job.outcome.missing
-        or final.get(it.id_process, it.id_process) != it.id_process
-    ]
-    store.update_rows(session, Owed, rows, {"job_id": "job_id", "id_process": "reserved"})
+    mended = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
+    store.change_in(session, mended, Expected.job_id, [job.job_id for job in ended])
+    rows = []
+    for job in ended:
+        for product in job.spec.products:
+            id_process = final.get(product.id_process, product.id_process)
+            failure = job.outcome.missing.get(product.name)
+            left_out = product.optional and product.id_process not in final and not failure
+            if failure is None and id_process == product.id_process and not left_out:
+                continue  # as it was declared
+            name = ProductName.parse(product.name)
+            rows.append(
+                {
+                    "job_id": job.job_id,
+                    "reserved": product.id_process,
+                    "id_process": id_process,
+                    "name": str(ProductName.from_id(id_process, name.extension)),
+                    "failure": failure,
+                    "reason": LEFT_OUT if left_out else None,
+                }
+            )
+    store.update_rows(session, Expected, rows, {"job_id": "job_id", "id_process": "reserved"})
 
 
 def _renamed(name: str, id_process: str) -> str:
@@ -290,20 +298,20 @@ def _renamed(name: str, id_process: str) -> str:
 
 
 def _write_measures(session: Session, ended: Sequence[Ended]) -> None:
-    """Keep what was measured on poses, by production."""
+    """Keep what was measured, by job and by what the product of it is of."""
     measured: dict[tuple[int, int], dict[str, Any]] = {}
     for job in ended:
         for made in job.outcome.made:
             measure = job.outcome.measures.get(made.product.item)
-            name = ProductName.from_id(made.product.id_process)
-            id_pose = _pose(name)
-            if measure is None or id_pose is None:
+            if measure is None:
                 continue
+            name = ProductName.from_id(made.product.id_process)
+            entity = _entity(name)
             row = measured.setdefault(
-                (id_pose, job.production_id),
+                (entity, job.job_id),
                 {
-                    "id_pose": id_pose,
-                    "production_id": job.production_id,
+                    "id_entity": entity,
+                    "job_id": job.job_id,
                     "night": str(name.exposure.night),
                     "quality": measure.quality,
                     "measured": {},
@@ -311,4 +319,9 @@ def _write_measures(session: Session, ended: Sequence[Ended]) -> None:
             )
             row["quality"] = max(row["quality"], measure.quality)
             row["measured"] |= measure.values
-    store.upsert(session, PoseMeasure, list(measured.values()), ["quality", "measured"])
+    store.upsert(session, Measurement, list(measured.values()), ["quality", "measured"])
+
+
+def _entity(name: ProductName) -> int:
+    """Return the id of what a product is of: exposure, night or target, and channels."""
+    return int(name.id_process[:-ENTITY_END])

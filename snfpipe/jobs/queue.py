@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.db import lease, store
-from snfpipe.db.models import QueueLook
+from snfpipe.db.models import QueueSnapshot
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
@@ -167,12 +167,12 @@ class SharedQueue:
                 "usage": look.usage,
                 "notices": look.notices,
             }
-            store.upsert(session, QueueLook, [row], ["taken", "states", "usage", "notices"])
+            store.upsert(session, QueueSnapshot, [row], ["taken", "states", "usage", "notices"])
         lease.release(session, self._lease, self._me)
 
     def _kept(self, session: Session, age_s: float) -> Look | None:
         """Return the last look if it is not older than `age_s`."""
-        row = session.get(QueueLook, self._engine.name)
+        row = session.get(QueueSnapshot, self._engine.name)
         if row is None or store.utc_now() - row.taken > timedelta(seconds=age_s):
             return None
         states = {ident: EngineState(state) for ident, state in row.states.items()}

@@ -11,7 +11,7 @@ import os
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, JobsRoot
 from snfpipe.errors import Refused, printable

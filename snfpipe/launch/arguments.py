@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snfpipe.config.project import Plan
+from snfpipe.config.plan_file import PlanFile
 from snfpipe.errors import BadName, UsageError, shown
 from snfpipe.names import check_production
 
@@ -51,7 +51,7 @@ def split(text: str) -> list[str]:
         ) from error
 
 
-def parse(plan: Plan, words: Sequence[str]) -> PlanWords:
+def parse(plan: PlanFile, words: Sequence[str]) -> PlanWords:
     """Read the arguments of a plan.
 
     Raises
@@ -109,14 +109,15 @@ def _next(stream: Iterator[str], word: str) -> str:
     return value
 
 
-def _inputs(plan: Plan, text: str) -> Iterator[tuple[str, str]]:
+def _inputs(plan: PlanFile, text: str) -> Iterator[tuple[str, str]]:
     """Yield role and production of ``PRODUCTION[,PRODUCTION...]`` or ``ROLE=PRODUCTION``."""
     for part in text.split(","):
         role, equals, name = part.rpartition("=")
-        if not equals and len(plan.inputs) == 1:
-            role = plan.inputs[0]
-        if role not in plan.inputs:
-            kinds = ", ".join(f"{known}=PRODUCTION" for known in plan.inputs)
+        sources = tuple(plan.spec.sources)
+        if not equals and len(sources) == 1:
+            role = sources[0]
+        if role not in sources:
+            kinds = ", ".join(f"{known}=PRODUCTION" for known in sources)
             raise UsageError(
                 f"plan {plan.name} does not read from {shown(part)}",
                 hint=f"write -j {kinds}" if kinds else "it reads raw frames only: leave out -j",
@@ -129,7 +130,7 @@ def _inputs(plan: Plan, text: str) -> Iterator[tuple[str, str]]:
             ) from error
 
 
-def _unknown(plan: Plan, word: str) -> UsageError:
+def _unknown(plan: PlanFile, word: str) -> UsageError:
     """Say which options there are."""
     known = [f"--{name.replace('_', '-')}" for name in plan.options]
     close = difflib.get_close_matches(word.partition("=")[0], known, 1)

@@ -8,17 +8,21 @@ the words say better.  So `batch_jobs` and `doit` act on the same jobs wherever 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snfpipe import names
-from snfpipe.config.lists import parse_list, read_list
+from snfpipe.config.lists import list_words, parse_list, read_list
 from snfpipe.config.personal import check_outver
-from snfpipe.config.project import Plan, Project, Resources, Step, check_options, load_plan
+from snfpipe.config.plan_file import PlanFile, Resources, list_plans
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.config.tomlfile import Key
+from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, NotFound, Refused, UsageError, shown
 from snfpipe.launch.arguments import PlanWords, parse
-from snfpipe.names import Night, VersionName
+from snfpipe.names import VersionName
 
 _LIST_ENDINGS = (".list", ".txt", ".lst")
 
@@ -71,7 +75,7 @@ def understand(project: Project, order: Order) -> Ordered:
     kind, units = read_units(plan, (*order.units, *given.rest))
     version = project.version
     name = version.name if outver is None else VersionName.outver(version.label, outver)
-    production = names.production_name(order.meta_prefix, name, order.prefix, plan.letter)
+    production = names.production_name(order.meta_prefix, name, order.prefix, plan.spec.letter)
     same = next((it for it in project.steps if it.production == production), None)
     if same is not None:
         _check_agreement(same, kind, given)
@@ -83,7 +87,7 @@ def understand(project: Project, order: Order) -> Ordered:
     return Ordered(ordered, named, given.notes)
 
 
-def find_plan(root: Path, mode: str) -> Plan:
+def find_plan(root: Path, mode: str) -> PlanFile:
     """Return the plan called `mode` (``extract_star``, ``plan_extract_star``) or of that letter.
 
     Raises
@@ -94,18 +98,13 @@ def find_plan(root: Path, mode: str) -> Plan:
     plans = list_plans(root)
     wanted = mode.removeprefix("plan_")
     for plan in plans:
-        if wanted == plan.name or (mode == plan.letter != ""):
+        if wanted == plan.name or (mode == plan.spec.letter != ""):
             return plan
-    known = ", ".join(f"{plan.letter or '-'} {plan.name}" for plan in plans)
+    known = ", ".join(f"{plan.spec.letter or '-'} {plan.name}" for plan in plans)
     raise NotFound(f"there is no plan {shown(mode)}", hint=f"letters and plans: {known}")
 
 
-def list_plans(root: Path) -> list[Plan]:
-    """Return all plans of the configuration."""
-    return [load_plan(root, path.stem) for path in sorted((root / "configs/plans").glob("*.toml"))]
-
-
-def read_units(plan: Plan, words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def read_units(plan: PlanFile, words: Sequence[str]) -> tuple[UnitKind, tuple[str, ...]]:
     """Return the kind of units and the units that words name, each a unit or a file of them.
 
     Raises
@@ -113,7 +112,7 @@ def read_units(plan: Plan, words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     UsageError
         None at all, some that are no units, or some of a kind that the plan does not work on.
     """
-    kind = ""
+    kind: UnitKind | None = None
     found: list[str] = []
     for word in words:
         path = Path(word)
@@ -125,30 +124,26 @@ def read_units(plan: Plan, words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
         else:
             kind = kind or _kind_of(plan, word)
             found.append(word)
-    if not found:
+    if kind is None or not found:
         raise UsageError("there are no units to work on", hint="name some, or a list that has some")
     return kind, parse_list("\n".join(found), kind, "units")
 
 
-def _kind_of_list(plan: Plan, path: Path) -> str:
+def _kind_of_list(plan: PlanFile, path: Path) -> UnitKind:
     """Return the kind of the units in a list: that of the first."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return _kind_of(plan, next((line for line in lines if line), ""))
+    return _kind_of(plan, next(iter(list_words(path)), ""))
 
 
-def _kind_of(plan: Plan, unit: str) -> str:
-    """Return the kind of a unit, for a plan that works on both."""
-    if len(plan.units) == 1:
-        return plan.units[0]
-    try:
-        Night.parse(unit)
-    except BadName:
-        return "target"
-    return "night"
+def _kind_of(plan: PlanFile, unit: str) -> UnitKind:
+    """Return the kind of a unit: the first of the plan's kinds that reads it, or its last."""
+    for kind in plan.spec.unit_kinds:
+        with suppress(BadName):
+            kind.parse(unit)
+            return kind
+    return plan.spec.unit_kinds[-1]
 
 
-def _check_agreement(step: Step, kind: str, given: PlanWords) -> None:
+def _check_agreement(step: Step, kind: UnitKind, given: PlanWords) -> None:
     """Refuse words that a configured step contradicts: a production is made in one way."""
     wrong = [
         f"{name} {value!r} ({step.options[name]!r} there)"
@@ -160,8 +155,8 @@ def _check_agreement(step: Step, kind: str, given: PlanWords) -> None:
         for role, read in given.inputs.items()
         if step.inputs.get(role, ()) != read
     ]
-    if kind != step.unit_kind:
-        wrong.append(f"units of kind {kind} ({step.unit_kind} there)")
+    if kind != step.kind:
+        wrong.append(f"units of kind {kind.name} ({step.kind.name} there)")
     if wrong:
         raise Refused(
             f"{step.production} is step {step.key} of the configured production, and does not "
@@ -172,8 +167,8 @@ def _check_agreement(step: Step, kind: str, given: PlanWords) -> None:
 
 def _make_step(
     project: Project,
-    plan: Plan,
-    kind: str,
+    plan: PlanFile,
+    kind: UnitKind,
     units: tuple[str, ...],
     prefix: str,
     production: str,
@@ -187,21 +182,20 @@ def _make_step(
             hint=f"add [programs.{plan.name}] to {version.path}, or take another version",
         )
     of_version = version.options.get(plan.name, {})
-    check_options(plan, of_version, Key(version.path) / "options" / plan.name)
+    plan.check_options(of_version, Key(version.path) / "options" / plan.name)
     like = _like(project, plan, kind)
     inputs = {**(like.inputs if like else {}), **given.inputs}
-    missing = [role for role in plan.inputs if role not in inputs]
+    missing = [role for role, needed in plan.spec.sources.items() if needed and role not in inputs]
     if missing:
         raise UsageError(
             f"nothing says which productions {production} reads {', '.join(missing)} from",
             hint="name them by -j, as SNF-0203-CUBESc",
         )
     return Step(
+        root=project.root,
         key=plan.name,
-        plan=plan.name,
-        letter=plan.letter,
-        folder=plan.folder,
-        unit_kind=kind,
+        spec=plan.spec,
+        kind=kind,
         prefix=prefix,
         production=production,
         list_path=project.root / "lists",
@@ -217,7 +211,7 @@ def _make_step(
     )
 
 
-def _like(project: Project, plan: Plan, kind: str) -> Step | None:
+def _like(project: Project, plan: PlanFile, kind: UnitKind) -> Step | None:
     """Return the configured step that is most like one of `plan` over units of `kind`."""
     alike = [step for step in project.steps if step.plan == plan.name]
-    return next((step for step in alike if step.unit_kind == kind), alike[0] if alike else None)
+    return next((step for step in alike if step.kind == kind), alike[0] if alike else None)

@@ -31,13 +31,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartDone:
-    """What became of a part: units by deed, state and reason, as :attr:`Launch.deeds` has them.
+    """What became of a part: units by action, state and reason, as :attr:`Launch.actions` has them.
 
     Or the error that ended it, with its exit code.
     """
 
     part: Part
-    deeds: Counter[tuple[str, str, str]]
+    actions: Counter[tuple[str, str, str]]
     submitted: int
     error: str
     code: int = 0
@@ -106,5 +106,5 @@ def _run(part: Part) -> PartDone:
     if done.returncode != 0:
         error = done.stderr.strip() or f"batch_jobs ended with {done.returncode}"
     told = json.loads(done.stdout or "{}")
-    deeds = Counter((it["deed"], it["state"], it["reason"]) for it in told.get("units", ()))
-    return PartDone(part, deeds, told.get("submitted", 0), error, done.returncode)
+    actions = Counter((it["action"], it["state"], it["reason"]) for it in told.get("units", ()))
+    return PartDone(part, actions, told.get("submitted", 0), error, done.returncode)

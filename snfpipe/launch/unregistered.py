@@ -7,98 +7,109 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from snfpipe.db.session import Database
+from sqlalchemy.orm import Session
+
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import expand
 from snfpipe.jobs.submit import submission
-from snfpipe.launch.launch import (
-    NOTHING_SENT,
-    PAUSE_S,
-    Launch,
-    LaunchedUnit,
-    Progress,
-    Sent,
-    result,
-    select,
-)
-from snfpipe.launch.order import Ordered
+from snfpipe.launch.result import PAUSE_S, LaunchedUnit, Progress, Sent
+from snfpipe.units.job_rows import JobRow
+from snfpipe.units.sequence import Considered
 from snfpipe.worker.script import write_attempts
-from snfpipe.worker.spec import AttemptFolder
+from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
-def try_out(
-    ordered: Ordered,
-    database: Database,
-    place: Path,
-    *,
-    submit: bool,
-    keep: bool = False,
-    dry_run: bool = False,
-    progress: Progress | None = None,
-) -> Launch:
-    """Do what :func:`snfpipe.launch.launch.launch` does, in `place`, and register nothing.
+@dataclass(frozen=True)
+class InFolder:
+    """A folder as the place of jobs and products: the database hears of nothing.
 
-    Raises
-    ------
-    OSError
-        `place` is out of reach.
-    Refused
-        Every index of a unit's products is taken in `place`.
+    `place` is the folder; with `keep`, jobs leave their products in the work folder as well.
     """
-    project, step = ordered.project, ordered.step
-    with database.read() as session:
-        plans, units = select(session, ordered, submit=submit, registered=False)
-    if dry_run:
-        return result(ordered, units, NOTHING_SENT, dry_run=True, place=place)
-    engine = make_engine(project.site)
-    with _alone_in(place):
-        there = _on_their_way(engine, place)
-        taken = _taken(place, there)  # looked at later: who ended meanwhile has left its products
-        units = _left_alone(units, there)
-        run = [plans[it.unit] for it in units if it.deed != "nothing"]
-        specs = [expand.unregistered(project, step, plan, place, taken, keep=keep) for plan in run]
+
+    project: Project
+    step: Step
+    place: Path
+    keep: bool = False
+    registered: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the trial."""
+        return self.place
+
+    def rows(self, session: Session) -> dict[str, JobRow]:
+        """Return no rows: every trial is new."""
+        return {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until nobody else submits in the folder; two would give products the same names."""
+        handle = os.open(self.place, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def left_alone(self, units: Sequence[LaunchedUnit]) -> list[LaunchedUnit]:
+        """Return the units, with nothing to do about those that the engine has from before."""
+        there = _under_way(self._engine, self.place)
+        busy = {attempt.job: state for attempt, state in there.items()}
+        return [
+            replace(it, action="nothing", state=busy[it.job], reason="it is on its way")
+            if it.job in busy
+            else it
+            for it in units
+        ]
+
+    def create(self, considered: Sequence[Considered]) -> None:
+        """Write the folders of attempts, and submit none."""
+        write_attempts(self._specs(considered))
+
+    def submit(self, considered: Sequence[Considered], progress: Progress | None) -> Sent:
+        """Write the folders of attempts and hand them to the engine.
+
+        Raises
+        ------
+        OSError
+            The folder is out of reach.
+        Refused
+            Every index of a unit's products is taken in the folder.
+        """
+        specs = self._specs(considered)
         failures = write_attempts(specs)
         waiting = {it.token: submission(it) for it in specs if it.token not in failures}
-        sent = _send_all(engine, waiting, progress) if submit else NOTHING_SENT
-    failed = {it.job: failures[it.token] for it in specs if it.token in failures}
-    sent = replace(sent, refused={**failed, **sent.refused})
-    return result(ordered, units, sent, dry_run=False, place=place)
+        sent = _send_all(self._engine, waiting, progress)
+        failed = {it.job: failures[it.token] for it in specs if it.token in failures}
+        return replace(sent, refused={**failed, **sent.refused})
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return make_engine(self.project.site)
+
+    def _specs(self, considered: Sequence[Considered]) -> list[JobSpec]:
+        """Plan attempts whose products get names that nobody in the folder has or will have."""
+        # who ended meanwhile has left its products: looked at after who is under way
+        taken = _taken(self.place, _under_way(self._engine, self.place))
+        return [
+            expand.unregistered(self.project, self.step, it.plan, self.place, taken, keep=self.keep)
+            for it in considered
+        ]
 
 
-@contextmanager
-def _alone_in(place: Path) -> Iterator[None]:
-    """Wait until nobody else submits in a folder; two would give their products the same names."""
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _on_their_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
+def _under_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
     """Return the attempts from this folder that the engine still has, of any trial; their state."""
     made = {it.token: it for it in AttemptFolder.all_of(place)}
     known = engine.find(made) if made else {}
     there = engine.snapshot() if known else {}
     return {made[token]: str(there[ident]) for token, ident in known.items() if ident in there}
-
-
-def _left_alone(
-    units: Sequence[LaunchedUnit], there: Mapping[AttemptFolder, str]
-) -> list[LaunchedUnit]:
-    """Do nothing about those units of which the engine has an earlier attempt."""
-    busy = {attempt.job: state for attempt, state in there.items()}
-    return [
-        replace(it, deed="nothing", state=busy[it.job], reason="it is on its way")
-        if it.job in busy
-        else it
-        for it in units
-    ]
 
 
 def _taken(place: Path, there: Iterable[AttemptFolder]) -> set[str]:

@@ -1,194 +1,106 @@
-"""The one query behind the plans: files of some classes with what was observed around them."""
+"""The one query behind all plans: files of some classes with what was observed around them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from snfpipe.config.project import Step
+from snfpipe.config.step import Step
 from snfpipe.db import store
 from snfpipe.db.models import (
     Exposure,
     File,
     Job,
+    Measurement,
     Pose,
-    PoseMeasure,
     Process,
     Production,
     Run,
     Target,
 )
-from snfpipe.names import ExposureId, PoseId
-from snfpipe.plans.base import SelectedInput
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A live file and the database values that may select it."""
-
-    id_process: str
-    fclass: int
-    xfclass: int
-    channel: int
-    night: str
-    id_run: int
-    id_exposure: int
-    jd: float | None
-    area: str
-    path: str
-    checksum: str
-    size: int
-    quality: int
-    status: int
-    production: str | None
-    pose_quality: int
-    qzelog: int
-    measured_quality: int | None
-    efftime_s: float | None
-    raster: str
-    airmass: float | None
-    parang: float | None
-    pressure: float | None
-    temperature: float | None
-    run_kind: str
-    run_type: str
-    target_id: int | None
-    target: str | None
-    target_kind: str | None
-
-    @property
-    def exposure(self) -> ExposureId:
-        """The exposure it belongs to."""
-        return _exposure(self.id_exposure)
-
-    @property
-    def pose(self) -> PoseId:
-        """The pose it belongs to; in text, the name of its item of work."""
-        return PoseId(self.exposure, self.channel)
-
-    @property
-    def good_pose(self) -> bool:
-        """Whether the standard selection of poses takes it."""
-        measured = self.measured_quality
-        return self.pose_quality > 0 and self.qzelog <= 2 and measured != 2
-
-    def selected(self, role: str, *values: str) -> SelectedInput:
-        """Return it as an input in a role, with the named values a plan uses."""
-        return SelectedInput(
-            self.id_process,
-            role,
-            self.area,
-            self.path,
-            self.checksum,
-            self.size,
-            {name: getattr(self, name) for name in values},
-        )
-
-
-_exposure = lru_cache(4096)(ExposureId.from_id)  # asked for again and again
+from snfpipe.declarations.rows import Candidate
+from snfpipe.fclass import Pair
+from snfpipe.names import ENTITY_END, INDEX_DIGITS, VERSION_DIGITS
 
 #: The columns of a candidate, in its order.
 _COLUMNS = (
     Process.id_process, Process.fclass, Process.xfclass, Process.channel, Process.night,
     Process.id_run, Process.id_exposure, Pose.jd, File.area, File.path, File.checksum, File.size,
-    Process.quality, Process.status, Production.name, Pose.quality, Pose.qzelog,
-    PoseMeasure.quality, Pose.efftime_s, Pose.raster, Pose.airmass, Pose.parang, Pose.pressure,
-    Pose.temperature, Run.kind, Run.type, Run.target_id, Target.name, Target.kind,
+    Process.quality, Process.status, Production.name, Job.unit, Pose.quality, Pose.qzelog,
+    Measurement.quality, Pose.efftime_s, Pose.raster, Pose.airmass, Pose.parang, Pose.pressure,
+    Pose.temperature, Run.kind, Run.type, Target.id, Target.name, Target.kind, Target.id_target,
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where candidates are looked for: the productions, the best first, and their good products.
+
+    ``nights`` None is every night.
+    """
+
+    productions: tuple[str, ...]
+    classes: frozenset[Pair]
+    nights: frozenset[str] | None
+    measured: bool
+
+
 def raw_frames(
-    session: Session, classes: Iterable[int], nights: Sequence[str]
+    session: Session, classes: Iterable[int], nights: Iterable[str] | None
 ) -> dict[str, list[Candidate]]:
     """Return the live raw frames of some classes, by night, in order of their names."""
-    pairs = [(fclass, 0) for fclass in classes]
-    return _by_night(_query(session, pairs, nights, productions=None))
+    pairs = sorted({(fclass, 0) for fclass in classes})
+    if not pairs:
+        return {}
+    query = _query(pairs, measured=False).where(File.area == "raw")
+    return _by_night(_rows(session, query, nights))
 
 
-def products(
-    session: Session,
-    step: Step,
-    role: str,
-    classes: Iterable[tuple[int, int]],
-    nights: Sequence[str],
-) -> dict[str, list[Candidate]]:
-    """Return the products an input role of a step may read, by night.
+def products(session: Session, step: Step, source: Source) -> list[Candidate]:
+    """Return the good products of a source in order of their names; only the preferred ones.
 
-    Only good ones of the step's minimum status; of each exposure, channel and class, the one of
-    the production that the step prefers.
+    Of each exposure or night or target, channel and class, the one of the production that the
+    step prefers.
     """
-    preferred = {name: place for place, name in enumerate(step.inputs.get(role, ()))}
-    best: dict[tuple[int, int, int, int], Candidate] = {}
-    for found in _query(session, list(classes), nights, productions=list(preferred)):
-        if found.quality != 1 or found.status < step.minimum_status:
+    preferred = {name: place for place, name in enumerate(source.productions)}
+    if not preferred or not source.classes:
+        return []
+    query = _query(sorted(source.classes), measured=source.measured)
+    query = query.where(Production.name.in_(preferred))
+    best: dict[tuple[str, str | None], Candidate] = {}
+    for found in _rows(session, query, source.nights):
+        if found.quality != 1:
             continue
-        key = (found.id_exposure, found.channel, found.fclass, found.xfclass)
+        # without version and index; a night's products may be those of several units
+        base = found.id_process[: -INDEX_DIGITS - VERSION_DIGITS]
+        key = (base, None if found.id_exposure else found.unit)
         other = best.get(key)
         rank = preferred[found.production or ""]
         if other is None or rank < preferred[other.production or ""]:
             best[key] = found
-    return _by_night(sorted(best.values(), key=lambda found: found.id_process))
+    return sorted(best.values(), key=lambda found: found.id_process)
 
 
-def nights_of(session: Session, step: Step, units: Sequence[str]) -> dict[str, list[str]]:
-    """Return the nights of each unit: a night's own, or those a target was observed in."""
-    if step.unit_kind == "night":
-        return {unit: [unit] for unit in units}
-    nights: dict[str, list[str]] = {unit: [] for unit in units}
-    for part in store.chunks(units):
-        query = (
-            sa.select(Target.name, Run.night)
-            .join(Run, Run.target_id == Target.id)
-            .where(Target.name.in_(part))
-            .distinct()
-            .order_by(Target.name, Run.night)
-        )
-        for target, night in session.execute(query):
-            nights[target].append(night)
-    return nights
-
-
-def of_units(
-    step: Step, nights: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[Candidate]]
-) -> dict[str, list[Candidate]]:
-    """Share candidates by night out to units; a target gets its own only."""
-    return {
-        unit: [
-            candidate
-            for night in own
-            for candidate in found.get(night, ())
-            if step.unit_kind == "night" or candidate.target == unit
-        ]
-        for unit, own in nights.items()
-    }
-
-
-def _query(
-    session: Session,
-    classes: Sequence[tuple[int, int]],
-    nights: Sequence[str],
-    productions: Sequence[str] | None,
-) -> list[Candidate]:
-    """Ask for the live main files of some classes in some nights; raw ones without productions."""
-    query = (
-        sa.select(*_COLUMNS)
-        .join(File, sa.and_(File.id_process == Process.id_process, File.role == "main"))
-        .join(Pose, Pose.id_pose == Process.id_pose)
-        .join(Exposure, Exposure.id_exposure == Pose.id_exposure)
-        .join(Run, Run.id_run == Exposure.id_run)
-        .outerjoin(Target, Target.id == Run.target_id)
+def _query(classes: Sequence[Pair], *, measured: bool) -> sa.Select[Any]:
+    """Ask for the live main files of some classes with all that is known around them."""
+    columns = (*_COLUMNS, Measurement.measured) if measured else _COLUMNS
+    return (
+        sa.select(*columns)
+        .join_from(Process, File, sa.and_(File.id_process == Process.id_process,
+                                          File.role == "main"))
+        .outerjoin(Pose, Pose.id_pose == Process.id_pose)
+        .outerjoin(Exposure, Exposure.id_exposure == Process.id_exposure)
+        .outerjoin(Run, Run.id_run == sa.func.coalesce(Exposure.id_run, Process.id_run))
+        .outerjoin(Target, Target.id == sa.func.coalesce(Run.target_id, Process.target_id))
         .outerjoin(Job, Job.id == Process.job_id)
         .outerjoin(Production, Production.id == Job.production_id)
         .outerjoin(
-            PoseMeasure,
-            sa.and_(
-                PoseMeasure.id_pose == Process.id_pose,
-                PoseMeasure.production_id == Production.id,
-            ),
+            Measurement,
+            sa.and_(Measurement.job_id == Process.job_id, Measurement.id_entity == _entity()),
         )
         .where(
             Process.state == "live",
@@ -200,16 +112,31 @@ def _query(
             ),
         )
         .order_by(Process.id_process)
+    )  # fmt: skip
+
+
+def _entity() -> sa.ColumnElement[int]:
+    """Return the id of what a process is of: its pose, or its exposure, night or target."""
+    digits = sa.func.length(Process.id_process) - ENTITY_END
+    return sa.func.coalesce(
+        Process.id_pose, sa.cast(sa.func.substr(Process.id_process, 1, digits), sa.BigInteger)
     )
-    if productions is None:
-        query = query.where(File.area == "raw")
-    else:
-        query = query.where(Production.name.in_(productions))
-    found = []
-    for part in store.chunks(nights, 5_000):
-        rows = session.connection().execute(query.where(Process.night.in_(part)))
-        found += [Candidate(*tuple(row)) for row in rows]
+
+
+def _rows(session: Session, query: sa.Select[Any], nights: Iterable[str] | None) -> list[Candidate]:
+    """Ask, in parts where there are many nights."""
+    connection = session.connection()
+    parts = [None] if nights is None else store.chunks(sorted(set(nights)), 5_000)
+    found: list[Candidate] = []
+    for part in parts:
+        asked = query if part is None else query.where(Process.night.in_(part))
+        found += map(_candidate, connection.execute(asked))
     return found
+
+
+def _candidate(row: sa.Row[Any]) -> Candidate:
+    """Return a row as a candidate."""
+    return Candidate(*tuple(row))
 
 
 def _by_night(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:

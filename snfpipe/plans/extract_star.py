@@ -6,21 +6,13 @@ references have no point source any more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from sqlalchemy.orm import Session
-
-from snfpipe.config.project import Step
-from snfpipe.plans.base import Item, OwedProduct, UnitPlan, Verdict
-from snfpipe.plans.candidates import Candidate, nights_of, of_units, products, raw_frames
-from snfpipe.plans.cube_generation import poor_pose, spectroscopic
+from snfpipe.declarations.rows import Candidate, Piece, UnitView, of_frame, pose_problem
+from snfpipe.declarations.spec import Empty, Input, Lacking, Output, PlanSpec, Scope
+from snfpipe.declarations.unit_kinds import NIGHT, TARGET
+from snfpipe.plans.spectroscopic import SCIENCE, spectroscopic
 from snfpipe.states import State
-
-#: Output role of the program -> Fclass, XFclass.
-_OUTPUTS = {"spectrum": (38, 100), "background": (38, 110)}
-
-#: Auxiliary files that come with the spectrum: role -> extension.
-_AUXILIARY = {"log": "txt", "plot_fit": "png", "plot_adr": "png", "plot_spectrum": "png"}
 
 #: Kinds of a supernova's runs in which it has faded.
 _REFERENCES = {"FinalRef", "PhotoFinalRef", "HostGalaxy", "RefGalaxy"}
@@ -28,27 +20,15 @@ _REFERENCES = {"FinalRef", "PhotoFinalRef", "HostGalaxy", "RefGalaxy"}
 _VALUES = ("airmass", "parang", "pressure", "temperature")
 
 
-def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, UnitPlan]:
-    """Select the cubes of each unit that hold a point source."""
-    nights = nights_of(session, step, units)
-    every = sorted({night for own in nights.values() for night in own})
-    raw = of_units(step, nights, raw_frames(session, [17], every))
-    cubes = of_units(step, nights, products(session, step, "cubes", [(22, 0)], every))
-    missing = "no validated cube" if step.minimum_status > 1 else "no cube"
-    return {unit: _plan(unit, spectroscopic(raw[unit]), cubes[unit], missing) for unit in units}
-
-
-def owed(session: Session, step: Step, units: Sequence[str]) -> list[OwedProduct]:
-    """Every spectroscopic exposure of a good pose that has a point source owes its spectrum."""
-    nights = nights_of(session, step, units)
-    every = sorted({night for own in nights.values() for night in own})
-    raw = of_units(step, nights, raw_frames(session, [17], every))
-    return [
-        product
-        for unit in units
-        for frame in spectroscopic(raw[unit])
-        for product in _owed(frame, (), poor_pose(frame) or _no_source(frame))
-    ]
+def pieces(view: UnitView) -> Iterator[Piece]:
+    """Ask for a spectrum of every spectroscopic exposure that has a point source."""
+    for frame in spectroscopic(view.frames):
+        yield of_frame(
+            frame,
+            pose_problem(frame) or _no_source(frame),
+            {name: frame.value(name) for name in _VALUES}
+            | {"sky_degree": sky_degree(frame.target_kind)},
+        )
 
 
 def sky_degree(kind: str | None) -> int:
@@ -63,45 +43,29 @@ def _no_source(frame: Candidate) -> str | None:
     return None
 
 
-def _plan(
-    unit: str, exposures: Sequence[Candidate], cubes: Sequence[Candidate], missing: str
-) -> UnitPlan:
-    """Plan one unit."""
-    by_pose = {(cube.id_exposure, cube.channel): cube for cube in cubes}
-    inputs, items, wanted = [], [], []
-    for raw in exposures:
-        cube = by_pose.get((raw.id_exposure, raw.channel))
-        reason = poor_pose(raw) or _no_source(raw) or (None if cube else missing)
-        parents = (cube.id_process,) if cube else ()
-        wanted += _owed(raw, parents, reason)
-        if cube is None or reason:
-            continue
-        inputs.append(cube.selected("cube", *_VALUES, "run_kind", "target_kind"))
-        values = {name: getattr(cube, name) for name in _VALUES}
-        values["sky_degree"] = sky_degree(cube.target_kind)
-        items.append(Item(str(raw.pose), {"cube": (cube.id_process,)}, values))
-    verdict = None
-    if not items:
-        told = sorted({owed.reason for owed in wanted if owed.reason})
-        reason = ", ".join(told) or f"no exposures of standards or supernovae in {unit}"
-        verdict = Verdict(State.NOTHING_TO_DO, reason)
-    return UnitPlan(unit, tuple(inputs), tuple(items), tuple(wanted), verdict)
-
-
-def _owed(raw: Candidate, parents: tuple[str, ...], reason: str | None) -> list[OwedProduct]:
-    """Return the products one exposure owes."""
-    return [
-        OwedProduct(
-            exposure=raw.exposure,
-            channel=raw.channel,
-            fclass=fclass,
-            xfclass=xfclass,
-            item=str(raw.pose),
-            role=role,
-            parents=parents,
-            auxiliary=_AUXILIARY if role == "spectrum" else {},
-            target_id=raw.target_id,
-            reason=reason,
-        )
-        for role, (fclass, xfclass) in _OUTPUTS.items()
-    ]
+PLAN = PlanSpec(
+    name="extract_star",
+    letter="e",
+    folder="PES",
+    title="point-source spectra from cubes",
+    unit_kinds=(NIGHT, TARGET),
+    observed=SCIENCE,
+    pieces=pieces,
+    inputs=(
+        Input(
+            "cube", ((22, 0),), Scope.SAME_EXPOSURE, "cubes",
+            lacking=Lacking.NOTHING, reason="no {validated}cube",
+            values=(*_VALUES, "run_kind", "target_kind"),
+        ),
+    ),
+    outputs=(
+        Output(
+            "spectrum", ((38, 100),), main=True,
+            auxiliary={"log": "txt", "plot_fit": "png", "plot_adr": "png",
+                       "plot_spectrum": "png"},
+        ),
+        Output("background", ((38, 110),)),
+    ),
+    idle="{reasons}",
+    empty=Empty(State.NOTHING_TO_DO, "no exposures of standards or supernovae in {unit}"),
+)  # fmt: skip

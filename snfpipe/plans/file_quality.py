@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from sqlalchemy.orm import Session
-
-from snfpipe.config.project import Step
-from snfpipe.names import CHANNELS
-from snfpipe.plans.base import Item, OwedProduct, UnitPlan, Verdict
-from snfpipe.plans.candidates import Candidate, raw_frames
+from snfpipe.declarations.rows import Candidate, Piece, UnitView, of_frame
+from snfpipe.declarations.spec import Empty, Input, Output, PlanSpec, Scope
+from snfpipe.declarations.unit_kinds import NIGHT
+from snfpipe.fclass import PREPROCESSED, Pair
+from snfpipe.plans.spectroscopic import SPECTRAL
 from snfpipe.states import State
-
-#: Raw Fclass -> Fclass once preprocessed.
-PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 52: 54, 60: 61, 25: 70}
 
 #: Preprocessed classes whose full B and R frames have bias and dark models taken off: XF 207.
 _MODELLED = {4, 8, 13, 18, 54, 61}
@@ -21,58 +17,47 @@ _MODELLED = {4, 8, 13, 18, 54, 61}
 _VALUES = ("jd", "efftime_s", "airmass", "parang", "pressure", "temperature")
 
 
-def preprocessed(frame: Candidate) -> tuple[int, int]:
+def preprocessed(frame: Candidate) -> Pair:
     """Return Fclass and XFclass of a raw frame once preprocessed."""
     target = PREPROCESSED[frame.fclass]
-    spectral = frame.channel in (CHANNELS["B"], CHANNELS["R"])
-    modelled = spectral and target in _MODELLED and frame.raster in ("", "FULL")
+    modelled = frame.channel in SPECTRAL and target in _MODELLED and _is_full(frame)
     return target, 207 if modelled else 0
 
 
-def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, UnitPlan]:
-    """Select every readable raw frame of each night."""
-    frames = raw_frames(session, PREPROCESSED, units)
-    return {unit: _plan(unit, frames.get(unit, [])) for unit in units}
+def _is_full(frame: Candidate) -> bool:
+    """Tell whether a frame covers its whole chip."""
+    return frame.raster in ("", "FULL")
 
 
-def owed(session: Session, step: Step, units: Sequence[str]) -> list[OwedProduct]:
-    """Every raw frame owes its preprocessed frame."""
-    frames = raw_frames(session, PREPROCESSED, units)
-    return [_owed(frame) for unit in units for frame in frames.get(unit, [])]
+def pieces(view: UnitView) -> Iterator[Piece]:
+    """Ask for the preprocessed frame of every raw one."""
+    for frame in view.frames:
+        pair = preprocessed(frame)
+        values = {name: frame.value(name) for name in _VALUES}
+        yield of_frame(frame, None, {**values, "models": pair[1] == 207}, classes={"frame": pair})
 
 
-def _plan(night: str, frames: Sequence[Candidate]) -> UnitPlan:
-    """Plan one night."""
-    verdict = None
-    if not frames:
-        verdict = Verdict(State.FAILED, f"no raw frames of night {night} have arrived")
-    return UnitPlan(
-        night,
-        inputs=tuple(frame.selected("raw", *_VALUES) for frame in frames),
-        items=tuple(_item(frame) for frame in frames),
-        owed=tuple(_owed(frame) for frame in frames),
-        verdict=verdict,
-    )
-
-
-def _item(frame: Candidate) -> Item:
-    """Return the work on one frame."""
-    values = {name: getattr(frame, name) for name in _VALUES}
-    _fclass, xfclass = preprocessed(frame)
-    values["models"] = xfclass == 207
-    return Item(str(frame.pose), {"raw": (frame.id_process,)}, values)
-
-
-def _owed(frame: Candidate) -> OwedProduct:
-    """Return the preprocessed frame a raw frame owes."""
-    fclass, xfclass = preprocessed(frame)
-    return OwedProduct(
-        exposure=frame.exposure,
-        channel=frame.channel,
-        fclass=fclass,
-        xfclass=xfclass,
-        item=str(frame.pose),
-        role="frame",
-        parents=(frame.id_process,),
-        target_id=frame.target_id,
-    )
+PLAN = PlanSpec(
+    name="file_quality",
+    letter="z",
+    folder="PFQ",
+    title="preprocessed frames and their quality",
+    unit_kinds=(NIGHT,),
+    observed=tuple(PREPROCESSED),
+    pieces=pieces,
+    inputs=(
+        Input(
+            "raw", tuple((fclass, 0) for fclass in PREPROCESSED), Scope.SAME_EXPOSURE, raw=True,
+            values=_VALUES,
+        ),
+    ),
+    outputs=(
+        Output(
+            "frame",
+            ((18, 207), *((f, x) for f in PREPROCESSED.values() for x in (207, 0)
+                          if x == 0 or (f in _MODELLED and f != 18))),
+            main=True,
+        ),
+    ),
+    empty=Empty(State.FAILED, "no raw frames of night {unit} have arrived"),
+)  # fmt: skip

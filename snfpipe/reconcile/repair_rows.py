@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from snfpipe.db.models import Base, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused, shown
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS
 from snfpipe.reconcile.repair import RowChange
 
 _MODELS: Mapping[str, tuple[type[Base], str]] = {

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from snfpipe.db import store
-from snfpipe.db.models import Attempt, DeletedJob, File, Job, Owed, Process, ProcessParent
+from snfpipe.db.models import Attempt, DeletedJob, Expected, File, Job, Process, ProcessParent
 from snfpipe.deletion import trash
 from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
 from snfpipe.grouping import grouped
-from snfpipe.plans.base import INDEX_DIGITS
+from snfpipe.names import INDEX_DIGITS
 from snfpipe.states import IN_HAND, MAY_REGISTER
 from snfpipe.storage.archive import main_of
 
@@ -203,8 +203,8 @@ def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
         with suppress(BadName):
             ids.setdefault(main_of(name).id_process, []).append(name)
     found: dict[str, int] = {}
-    query = sa.select(Owed.id_process, Owed.job_id)
-    for ident, job_id in store.rows_in(session, query, Owed.id_process, ids):
+    query = sa.select(Expected.id_process, Expected.job_id)
+    for ident, job_id in store.rows_in(session, query, Expected.id_process, ids):
         found |= dict.fromkeys(ids[ident], job_id)
     return found
 

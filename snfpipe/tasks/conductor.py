@@ -12,34 +12,24 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
 
-import sqlalchemy as sa
-
+from snfpipe.config.step import Step
 from snfpipe.daemon.osiris import lease_name
 from snfpipe.db import lease
-from snfpipe.db.models import Job, Production
 from snfpipe.db.session import open_database
-from snfpipe.db.store import chunks
 from snfpipe.engines import make_engine
 from snfpipe.errors import ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled, write_manifest
-from snfpipe.jobs.planning import claim
 from snfpipe.jobs.submit import Submitter
-from snfpipe.plans import PLANS
-from snfpipe.plans.base import digest
 from snfpipe.states import IN_HAND, State
-from snfpipe.units.decision import WAITS_FOR_VALIDATION, Act, Standing, judge
-from snfpipe.units.job_rows import JobRow
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from snfpipe.plans.base import UnitPlan
-    from snfpipe.tasks.driver import Driver
-    from snfpipe.units.graph import Unit
+from snfpipe.tasks.board import Board
+from snfpipe.units.decision import WAITS_FOR_VALIDATION, Action, Decision
+from snfpipe.units.graph import Unit
+from snfpipe.units.job_rows import JobRow, jobs_of, manifests_of
+from snfpipe.units.sequence import Considered, claim, consider, submit
 
 _WINDOW_S = 0.015  # requests that come closer than this are planned together
 _FIRST_PAUSE_S = 0.02
@@ -53,24 +43,24 @@ class Conductor:
 
     Parameters
     ----------
-    driver : Driver
-        Whose units; it is told of each that is settled.
+    board : Board
+        The units, and where it is noted how each is finished.
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
-        self._project = project = driver.project
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._project = project = board.project
         self._database = open_database(project.site.database_url, project.root)
         engine = make_engine(project.site)
         self._osiris = lease_name(engine.name)
         self._submitter = Submitter(project, self._database, engine)
         self._harvester = Harvester(project, self._database, engine)
-        self._tasks = {(u.step.production, u.unit): task for task, u in driver.graph.items()}
+        self._tasks = {(u.step.production, u.unit): task for task, u in board.graph.items()}
         self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._events: dict[str, threading.Event] = {}
         self._ready: dict[str, None] = {}
-        self._in_hand: dict[str, None] = {}
-        self._settled_elsewhere: set[str] = set()
+        self._active: dict[str, None] = {}
+        self._finished_elsewhere: set[str] = set()
         self._pause_s = _FIRST_PAUSE_S
         self._adopted_at = 0.0
         self._recovered = False
@@ -91,7 +81,7 @@ class Conductor:
         self._closing = True
         self._requests.put(None)
         self._thread.join(timeout=30)
-        return [*self._in_hand]
+        return [*self._active]
 
     # --- the thread -------------------------------------------------------------------------
 
@@ -109,11 +99,11 @@ class Conductor:
                         raise
                     self._pause_s = max(1.0, self._project.site.poll_s)
         except SnfError as error:
-            self._driver.stopped_by = error
+            self._board.stopped_by = error
         except OSError as error:
-            self._driver.stopped_by = SnfError(str(error), hint="mend that; `doit` goes on")
+            self._board.stopped_by = SnfError(str(error), hint="mend that; `doit` goes on")
         except Exception:  # whatever it is, nobody may wait for ever
-            self._driver.stopped_by = SnfError(
+            self._board.stopped_by = SnfError(
                 f"the driver stopped:\n{traceback.format_exc()}",
                 hint="report this; `doit` goes on from what is done",
             )
@@ -136,7 +126,7 @@ class Conductor:
 
     def _collect(self) -> bool:
         """Wait for requests, or for the next look; return False when closed."""
-        busy = bool(self._in_hand or self._ready)
+        busy = bool(self._active or self._ready)
         wait_s: float | None = self._pause_s if busy else None
         try:
             while True:
@@ -154,13 +144,13 @@ class Conductor:
         """Look after what is in hand, then take up what is ready."""
         if not self._recovered:
             self._attempt_recovery()
-        before = (len(self._in_hand), len(self._ready))
-        trouble = self._look_after() if self._in_hand else None
+        before = (len(self._active), len(self._ready))
+        trouble = self._look_after() if self._active else None
         if self._ready:
             self._take_up()
         for settled in self._submitter.send():
             self._note_settled(settled)
-        if (len(self._in_hand), len(self._ready)) == before:
+        if (len(self._active), len(self._ready)) == before:
             self._pause_s = min(self._project.site.poll_s, self._pause_s * 1.5)
         else:
             self._pause_s = _FIRST_PAUSE_S
@@ -181,141 +171,135 @@ class Conductor:
             for settled in self._harvester.look():
                 self._note_settled(settled)
             trouble = self._harvester.trouble
+        units = [self._board.graph[task] for task in self._active]
         with self._database.read() as session:
-            rows = self._rows(session, self._in_hand)
-        for task in [*self._in_hand]:
-            row = rows.get(task)
-            if row is None or row[0].state not in IN_HAND:
-                del self._in_hand[task]
+            rows = jobs_of(session, {it.step.production for it in units}, [it.unit for it in units])
+        for task in [*self._active]:
+            unit = self._board.graph[task]
+            row = rows.get((unit.step.production, unit.unit))
+            if row is None or row.state not in IN_HAND:
+                del self._active[task]
                 self._ready[task] = None
-                self._settled_elsewhere.add(task)
+                self._finished_elsewhere.add(task)
         return trouble
 
     # --- taking up --------------------------------------------------------------------------
 
     def _take_up(self) -> None:
-        """Select what was asked for, settle what is fresh, claim as much as there is room for."""
-        graph = self._driver.graph
-        for key in dict.fromkeys(graph[task].step.key for task in self._ready):
-            units = [graph[task] for task in self._ready if graph[task].step.key == key]
-            step = units[0].step
+        """Lead the units that were asked for along the sequence, a step's units together."""
+        board = self._board
+        for key in dict.fromkeys(board.graph[task].step.key for task in self._ready):
+            asked = [board.graph[it] for it in board.of_step(key, self._ready)]
+            units = {unit.unit: unit for unit in asked}
+            step = asked[0].step
             with self._database.read() as session:
-                plans = PLANS[step.plan].select(session, step, [unit.unit for unit in units])
-                rows = self._rows(session, [unit.task for unit in units])
+                rows = jobs_of(session, [step.production], units)
+                texts = manifests_of(session, [step.production], units)
+                manifests = {unit: text for (_of, unit), text in texts.items()}
+                considered = consider(
+                    session,
+                    step,
+                    list(units),
+                    {unit: row for (_of, unit), row in rows.items()},
+                    partial(self._is_there, units, manifests),
+                )
             to_run = []
-            for unit in units:
-                row, manifest = rows.get(unit.task, (None, None))
-                there = self._is_there(unit, manifest)
-                standing = judge(row, digest(step, plans[unit.unit]), there)
-                if standing.act is Act.RUN:
+            for it in considered:
+                unit = units[it.unit]
+                if it.decision.action is Action.RUN:
                     held = self._held_back(unit)
                     if held is None:
-                        to_run.append(unit)
+                        to_run.append(it)
                     else:
-                        self._settled(unit.task, held, attempted=False)
-                elif standing.act is Act.ADOPT:
-                    self._hold(unit.task)
+                        self._finish(unit.task, held, attempted=False)
+                elif it.decision.action is Action.ADOPT:
+                    self._activate(unit.task)
                 else:
-                    path, unwritten = self._project.root / unit.manifest, ""
-                    if manifest is not None and not there:
-                        try:
-                            write_manifest(path, manifest)
-                        except OSError as error:
-                            unwritten = str(error)
-                            standing = _without_manifest(unwritten)
-                    if row is not None and unit.task in self._settled_elsewhere:
-                        self._note_settled(
-                            Settled(
-                                row.name, step.production, unit.unit, path, State(row.state),
-                                row.reason, manifest or "", unwritten,
-                            )
-                        )  # fmt: skip
-                    else:
-                        self._settled(unit.task, standing, attempted=False)
-            self._claim(to_run, plans)
+                    self._finish_fresh(unit, it, manifests.get(it.unit))
+            self._claim(step, to_run)
 
-    def _claim(self, units: list[Unit], plans: dict[str, UnitPlan]) -> None:
+    def _finish_fresh(self, unit: Unit, it: Considered, manifest: str | None) -> None:
+        """Take note of a unit that needs no attempt; rewrite its manifest where it is missing."""
+        path, unwritten, decision = self._project.root / unit.manifest, "", it.decision
+        if manifest is not None and decision.action is Action.REWRITE:
+            try:
+                write_manifest(path, manifest)
+            except OSError as error:
+                unwritten = str(error)
+                decision = _without_manifest(unwritten)
+        if it.row is not None and unit.task in self._finished_elsewhere:
+            self._note_settled(
+                Settled(
+                    it.row.name, unit.step.production, unit.unit, path, State(it.row.state),
+                    it.row.reason, manifest or "", unwritten,
+                )
+            )  # fmt: skip
+        else:
+            self._finish(unit.task, decision, attempted=False)
+
+    def _claim(self, step: Step, to_run: list[Considered]) -> None:
         """Claim units of one step; those that a full engine has no room for stay ready."""
         room = self._submitter.capacity
-        units = units if room is None else units[:room]
-        if not units:
-            return
-        step = units[0].step
-        planned = claim(self._project, self._database, step, [plans[u.unit] for u in units])
-        failed = self._submitter.add(planned.claimed)
+        planned = claim(self._project, self._database, step, to_run if room is None else
+                        to_run[:room])  # fmt: skip
+        failed = submit(self._submitter, planned)
         for spec in planned.claimed:
-            self._hold(f"{step.key}:{spec.unit}")
+            self._activate(step.task(spec.unit))
         for settled in [*planned.settled, *failed]:
             self._note_settled(settled)
 
-    def _held_back(self, unit: Unit) -> Standing | None:
+    def _held_back(self, unit: Unit) -> Decision | None:
         """Say why a unit has to wait for a person, or None."""
         for task in unit.upstream:
-            standing = self._driver.standings[task]
+            decision = self._board.decisions[task]
             unchecked = (
-                self._driver.graph[task].step.validate == "person" and standing.word in _TO_VALIDATE
+                self._board.graph[task].step.validate == "person" and decision.word in _TO_VALIDATE
             )
-            if unchecked or standing.word == WAITS_FOR_VALIDATION:
-                return Standing(Act.RUN, WAITS_FOR_VALIDATION, f"{task} is {standing.word}")
+            if unchecked or decision.word == WAITS_FOR_VALIDATION:
+                return Decision(Action.RUN, WAITS_FOR_VALIDATION, f"{task} is {decision.word}")
         return None
 
-    def _rows(self, session: Session, tasks: Iterable[str]) -> dict[str, tuple[JobRow, str | None]]:
-        """Return task -> (row, manifest) for those that have a job."""
-        units = [self._driver.graph[task] for task in tasks]
-        productions = {unit.step.production for unit in units}
-        found = {}
-        for part in chunks(sorted({unit.unit for unit in units})):
-            query = (
-                sa.select(
-                    Production.name, Job.unit, Job.name, Job.folder, Job.state, Job.reason,
-                    Job.inputs_digest, Job.manifest_sha, Job.attempts, Job.manifest,
-                )
-                .join(Production, Production.id == Job.production_id)
-                .where(Production.name.in_(productions), Job.unit.in_(part))
-            )  # fmt: skip
-            for production, unit, *row, manifest in session.execute(query):
-                task = self._tasks.get((production, unit))
-                if task is not None:
-                    found[task] = (JobRow(*row), manifest)
-        return found
-
-    def _is_there(self, unit: Unit, manifest: str | None) -> bool:
+    def _is_there(
+        self, units: Mapping[str, Unit], manifests: Mapping[str, str], unit: str, row: JobRow
+    ) -> bool:
         """Tell whether a unit's manifest is on disk as the database has it."""
+        manifest = manifests.get(unit)
         if manifest is None:
             return True
         try:
-            return (self._project.root / unit.manifest).read_text(encoding="utf-8") == manifest
+            path = self._project.root / units[unit].manifest
+            return path.read_text(encoding="utf-8") == manifest
         except (OSError, UnicodeDecodeError):
             return False
 
     # --- settling ---------------------------------------------------------------------------
 
-    def _hold(self, task: str) -> None:
-        """Keep a unit in hand until its attempt is over."""
+    def _activate(self, task: str) -> None:
+        """Keep a unit among the active ones until its attempt is over."""
         self._ready.pop(task, None)
-        self._in_hand[task] = None
+        self._active[task] = None
 
     def _note_settled(self, settled: Settled) -> None:
         """Take note of a job that an attempt or a verdict settled."""
         task = self._tasks.get((settled.production, settled.unit))
         if task is None:
             return
-        standing = Standing(Act.NOTHING, str(settled.state), settled.reason)
+        decision = Decision(Action.NOTHING, str(settled.state), settled.reason)
         if settled.unwritten:
-            standing = _without_manifest(settled.unwritten)
-        self._settled(task, standing, attempted=True)
+            decision = _without_manifest(settled.unwritten)
+        self._finish(task, decision, attempted=True)
 
-    def _settled(self, task: str, standing: Standing, *, attempted: bool) -> None:
-        """Tell the driver of a unit, and wake who waits for it."""
+    def _finish(self, task: str, decision: Decision, *, attempted: bool) -> None:
+        """Note how a unit is finished, and wake who waits for it."""
         self._ready.pop(task, None)
-        self._in_hand.pop(task, None)
-        self._settled_elsewhere.discard(task)
-        self._driver.note(task, standing, attempted=attempted)
+        self._active.pop(task, None)
+        self._finished_elsewhere.discard(task)
+        self._board.note(task, decision, attempted=attempted)
         done = self._events.get(task)
         if done is not None:
             done.set()
 
 
-def _without_manifest(error: str) -> Standing:
+def _without_manifest(error: str) -> Decision:
     """Return how a unit stands whose manifest doit cannot have."""
-    return Standing(Act.NOTHING, str(State.FAILED), f"its manifest cannot be written: {error}")
+    return Decision(Action.NOTHING, str(State.FAILED), f"its manifest cannot be written: {error}")

@@ -6,51 +6,34 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snfpipe.config.project import Project, Step, load_project
+from snfpipe.config.project import Project, load_project
+from snfpipe.config.step import Step
 from snfpipe.errors import SnfError
 from snfpipe.ingest.scan import anything_new
 from snfpipe.tasks.audits import audit_tasks
+from snfpipe.tasks.board import Board
 from snfpipe.tasks.record import ManifestChecker, RecordCodec
 from snfpipe.tasks.reporter import UnitReporter
-from snfpipe.units.decision import Act, Standing
+from snfpipe.units.decision import Action
 from snfpipe.units.freshness import Check, check, memory_path
-from snfpipe.units.graph import Graph
+from snfpipe.units.graph import Unit
 
 if TYPE_CHECKING:
     from snfpipe.tasks.conductor import Conductor
 
 
 class Driver:
-    """The configured production, its graph and its one writer, for one run of doit.
-
-    Attributes
-    ----------
-    graph : dict
-        Task -> unit; empty until :meth:`tasks` is called.
-    standings : dict
-        Task -> how the unit stands, kept up to date while units are settled.
-    settled : dict
-        Task -> how it was settled, for the units that an attempt or a verdict settled since.
-    found : list of str
-        The audits that found something.
-    stopped_by : SnfError or None
-        What made it impossible to go on.
-    """
+    """The configured production and its one writer, for one run of doit."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.graph: Graph = {}
-        self.standings: dict[str, Standing] = {}
-        self.settled: dict[str, Standing] = {}
-        self.stopped_by: SnfError | None = None
-        self.found: list[str] = []
-        self._stamps: dict[str, int] = {}
+        self.board = Board(project)
         self._conductor: Conductor | None = None
         self._lock = threading.Lock()
 
@@ -72,11 +55,11 @@ class Driver:
         return {
             "default_tasks": [step.key for step in self.project.steps],
             "num_process": self.project.site.slots,
-            "reporter": UnitReporter.of(self),
+            "reporter": UnitReporter.of(self.board, self.close),
             "backend": "json",
             "dep_file": str(record),
             "codec_cls": RecordCodec,
-            "check_file_uptodate": partial(ManifestChecker, self._stamps),
+            "check_file_uptodate": partial(ManifestChecker, self.board.stamps),
         }
 
     def tasks(self) -> Iterator[dict[str, Any]]:
@@ -86,62 +69,64 @@ class Driver:
             self._note(check(self.project))
         for step in self.project.steps:
             yield {"basename": step.key, "name": None, "doc": _describe(step)}
-        for task, unit in self.graph.items():
-            standing = self.standings[task]
+        graph = self.board.graph
+        for task, unit in graph.items():
+            decision = self.board.decisions[task]
             yield {
                 "basename": unit.step.key,
                 "name": unit.unit,
-                "doc": f"{standing.word}: {standing.reason}" if standing.reason else standing.word,
+                "doc": f"{decision.word}: {decision.reason}" if decision.reason else decision.word,
                 "actions": [(self.settle, [task])],
                 "targets": [unit.manifest],
-                "file_dep": [self.graph[above].manifest for above in unit.upstream],
-                "uptodate": [standing.act is Act.NOTHING],
+                "file_dep": [graph[above].manifest for above in unit.upstream],
+                "task_dep": list(unit.after),
+                "uptodate": [decision.action is Action.NOTHING and self._unmoved(unit)],
                 "verbosity": 0,
                 "io": {"capture": False},
                 "clean": [(_explain_clean, [unit.manifest])],
             }
 
+    def _unmoved(self, unit: Unit) -> bool | Callable[[], bool]:
+        """Return what tells doit, when the unit's turn comes, that no step before it moved."""
+        return True if not unit.after else partial(self._still_fresh, unit.task)
+
+    def _still_fresh(self, task: str) -> bool:
+        """Tell whether nothing was made since that a unit may read."""
+        return not self.board.may_have_changed(task)
+
     def audits(self) -> Iterator[dict[str, Any]]:
         """Yield a task an audit; they run when they are named, not by bare doit."""
-        return audit_tasks(self.project, self.found)
+        return audit_tasks(self.project, self.board.audits)
 
     def settle(self, task: str) -> None:
-        """Return when a unit is settled; the action of every subtask.
+        """Return when a unit is finished; the action of every subtask.
 
-        A unit that was fresh from the start, and reads nothing that was made since, is settled
+        A unit that was fresh from the start, and reads nothing that was made since, is finished
         already.
         """
-        standing = self.standings[task]
-        unit = self.graph[task]
-        if standing.act is Act.NOTHING and self.settled.keys().isdisjoint(unit.upstream):
+        board = self.board
+        if board.decisions[task].action is Action.NOTHING and not board.may_have_changed(task):
             return
         try:
             conductor = self.conductor
         except SnfError as error:
-            self.stopped_by = error
+            board.stopped_by = error
         else:
             conductor.settle(task)
-        if self.stopped_by is not None:
-            raise SystemExit(str(self.stopped_by))
+        if board.stopped_by is not None:
+            raise SystemExit(str(board.stopped_by))
 
     @property
     def conductor(self) -> Conductor:
         """The one writer, started when first needed."""
         with self._lock:
             if self._conductor is None:
-                from snfpipe.tasks.conductor import Conductor
+                from snfpipe.tasks.conductor import Conductor  # heavy, and seldom needed
 
                 gc.freeze()
                 gc.enable()
-                self._conductor = Conductor(self)
+                self._conductor = Conductor(self.board)
             return self._conductor
-
-    def note(self, task: str, standing: Standing, *, attempted: bool) -> None:
-        """Take note of a settled unit, by an attempt or without (called by the conductor)."""
-        self._stamps.pop(self.graph[task].manifest, None)
-        self.standings[task] = standing
-        if attempted:
-            self.settled[task] = standing
 
     def close(self) -> list[str]:
         """Stop writing; return the units that are still with the engine."""
@@ -149,9 +134,9 @@ class Driver:
 
     def _note(self, found: Check) -> None:
         """Take over a complete check."""
-        self.graph = found.graph
-        self.standings = found.standings
-        self._stamps.update(found.stamps)
+        self.board.graph = found.graph
+        self.board.decisions = found.decisions
+        self.board.stamps.update(found.stamps)
 
     def _take_in(self) -> None:
         """Bring the database up to date with the raw folder."""
@@ -178,7 +163,7 @@ def told_plainly() -> Iterator[None]:
 
 def _describe(step: Step) -> str:
     """Return a step's line in `doit list`."""
-    kind = step.unit_kind if len(step.units) == 1 else f"{step.unit_kind}s"
+    kind = step.kind.name if len(step.units) == 1 else f"{step.kind.name}s"
     reads = sorted({name for names in step.inputs.values() for name in names})
     source = f", from {', '.join(reads)}" if reads else ", from raw frames"
     return f"{step.production}: {len(step.units)} {kind}{source}"

@@ -12,13 +12,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from collections.abc import Callable
+from typing import Any, ClassVar, TextIO
 
 from snfpipe.states import FAILURES
+from snfpipe.tasks.board import Board
 from snfpipe.units.decision import VALIDATED_OUTDATED, WAITS_FOR_VALIDATION
-
-if TYPE_CHECKING:
-    from snfpipe.tasks.driver import Driver
 
 _REDRAW_S = 0.2
 _TOLD_AT_END = {VALIDATED_OUTDATED, WAITS_FOR_VALIDATION}
@@ -27,16 +26,17 @@ _TOLD_AT_END = {VALIDATED_OUTDATED, WAITS_FOR_VALIDATION}
 class UnitReporter:
     """doit's reporter; doit makes it with an output stream and options.
 
-    :meth:`of` gives the class that knows the driver.
+    :meth:`of` gives the class that knows the board, and how to come to an end.
     """
 
     desc = "a line a unit, what stands failed at the end"
-    driver: ClassVar[Driver]
+    board: ClassVar[Board]
+    close: ClassVar[staticmethod[[], list[str]]]
 
     @classmethod
-    def of(cls, driver: Driver) -> type[UnitReporter]:
-        """Return the reporter class of one driver."""
-        return type("UnitReporter", (cls,), {"driver": driver})
+    def of(cls, board: Board, close: Callable[[], list[str]]) -> type[UnitReporter]:
+        """Return the reporter class of one run; `close` returns the units that run on."""
+        return type("UnitReporter", (cls,), {"board": board, "close": staticmethod(close)})
 
     def __init__(self, outstream: TextIO, options: dict[str, Any]) -> None:
         self.outstream = outstream
@@ -50,7 +50,7 @@ class UnitReporter:
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
         """Note what may run; called once, before everything else."""
         if self.outstream.isatty():
-            self.live = _Live(self.outstream, self.driver, tasks, selected_tasks)
+            self.live = _Live(self.outstream, self.board, tasks, selected_tasks)
 
     def get_status(self, task: Any) -> None:
         """Note that doit asks whether a task is up to date."""
@@ -63,11 +63,11 @@ class UnitReporter:
 
     def add_success(self, task: Any) -> None:
         """Tell how a unit was settled."""
-        settled = self.driver.settled.get(task.name)
+        settled = self.board.finished.get(task.name)
         if self.live is not None:
             self.live.settle(task.name, settled is not None and settled.word in FAILURES)
         if settled is None:
-            self.up_to_date += task.name in self.driver.graph
+            self.up_to_date += task.name in self.board.graph
             return
         reason = f": {settled.reason}" if settled.reason else ""
         self._line(f"{time.strftime('%H:%M:%S')} {task.name} {settled.word}{reason}")
@@ -75,7 +75,7 @@ class UnitReporter:
     def add_failure(self, task: Any, fail: Any) -> None:
         """Tell of a trouble in doit or in ourselves; a unit's failure is no such thing."""
         self.broken.append(task.name)
-        if self.driver.stopped_by is None:
+        if self.board.stopped_by is None:
             self._line(f"{task.name}: {fail.get_msg()}")
 
     def skip_uptodate(self, task: Any) -> None:
@@ -108,27 +108,27 @@ class UnitReporter:
         interrupted = isinstance(sys.exc_info()[1], KeyboardInterrupt)
         if self.live is not None:
             self.live.end()
-        on_their_way = self.driver.close()
-        if interrupted or self.driver.stopped_by is not None:
+        on_their_way = self.close()
+        if interrupted or self.board.stopped_by is not None:
             self._tell_what_runs(on_their_way)
         if interrupted:
             raise SystemExit(130)
-        if self.driver.stopped_by is not None:
-            error = self.driver.stopped_by
+        if self.board.stopped_by is not None:
+            error = self.board.stopped_by
             sys.stderr.write(f"doit: {error}\n")
             raise SystemExit(error.exit_code)
         failing = self._tell_the_end()
         if self.broken:
             raise SystemExit(3)
-        if failing or self.driver.found:
+        if failing or self.board.audits:
             raise SystemExit(1)
 
     # --- the account ------------------------------------------------------------------------
 
     def _tell_the_end(self) -> bool:
         """Count what was settled, list what is not as it should be; tell if anything failed."""
-        graph, standings = self.driver.graph, self.driver.standings
-        counts = Counter(done.word for done in self.driver.settled.values())
+        graph, decisions = self.board.graph, self.board.decisions
+        counts = Counter(done.word for done in self.board.finished.values())
         if self.up_to_date:
             counts["up to date"] = sum(name in graph for name in self.seen) - counts.total()
         parts = [f"{count} {word}" for word, count in counts.items() if count]
@@ -136,19 +136,19 @@ class UnitReporter:
         words = FAILURES | _TOLD_AT_END
         seen = set(self.seen)
         told = [
-            (task, standing)
-            for task, standing in standings.items()
-            if standing.word in words and task in seen
+            (task, decision)
+            for task, decision in decisions.items()
+            if decision.word in words and task in seen
         ]
-        failing = [(task, standing) for task, standing in told if standing.word in FAILURES]
+        failing = [(task, decision) for task, decision in told if decision.word in FAILURES]
         for title, found in (
             ("not made:", [pair for pair in told if pair not in failing]),
             ("failed (tried again when inputs change, or after `snf retry UNIT`):", failing),
         ):
             if found:
                 self._line(title)
-            for task, standing in found:
-                self._line(f"  {task} {standing.word}: {standing.reason}")
+            for task, decision in found:
+                self._line(f"  {task} {decision.word}: {decision.reason}")
         return bool(failing)
 
     def _tell_what_runs(self, tasks: list[str]) -> None:
@@ -173,10 +173,10 @@ class _Live:
     """The moving line of a terminal: done and total of each step, what runs, what failed."""
 
     def __init__(
-        self, stream: TextIO, driver: Driver, tasks: dict[str, Any], selected: list[str]
+        self, stream: TextIO, board: Board, tasks: dict[str, Any], selected: list[str]
     ) -> None:
         self.stream = stream
-        self.driver = driver
+        self.board = board
         self.tasks = tasks
         self.selected = selected
         self.totals: Counter[str] = Counter()
@@ -189,7 +189,7 @@ class _Live:
 
     def start(self, name: str) -> None:
         """Begin to draw with the first unit that is taken up."""
-        if name not in self.driver.graph:
+        if name not in self.board.graph:
             return
         with self.lock:
             self.running.add(name)
@@ -201,7 +201,7 @@ class _Live:
 
     def settle(self, name: str, failed: bool) -> None:
         """Count a unit."""
-        if name not in self.driver.graph:
+        if name not in self.board.graph:
             return
         with self.lock:
             self.running.discard(name)
@@ -229,7 +229,7 @@ class _Live:
             if name not in reached:
                 reached.add(name)
                 waiting.extend(self.tasks[name].task_dep)
-        return {name for name in reached if name in self.driver.graph}
+        return {name for name in reached if name in self.board.graph}
 
     def _draw_on(self) -> None:
         """Draw, five times a second."""
@@ -237,7 +237,7 @@ class _Live:
             with self.lock:
                 steps = [
                     f"{step.key} {self.done[step.key]}/{self.totals[step.key]}"
-                    for step in self.driver.project.steps
+                    for step in self.board.project.steps
                     if self.totals[step.key]
                 ]
                 text = f"{' · '.join(steps)} · {len(self.running)} in hand"

@@ -13,6 +13,7 @@ from snfpipe.config.project import Project
 from snfpipe.db.models import Job, Process, Production, Run
 from snfpipe.db.session import open_database
 from snfpipe.names import CHANNELS
+from snfpipe.plans.observed import SurveySoFar
 from snfpipe.units.status import Status, status
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def summarize(project: Project) -> Summary:
 
 def _observed(session: Session, project: Project) -> tuple[int, int, int]:
     """Count the nights of the lists, their targets, and their raw science frames."""
-    nights = sorted({u for s in project.steps if s.unit_kind == "night" for u in s.units})
+    observed = SurveySoFar.of(session, project.root)
+    nights = sorted({n for s in project.steps for u in s.units for n in s.kind.nights(u, observed)})
     targets = session.scalar(
         sa.select(sa.func.count(sa.distinct(Run.target_id))).where(Run.night.in_(nights))
     )

@@ -21,7 +21,7 @@ from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.reopen import Failed, reopen
 from snfpipe.states import FAILURES, IN_HAND, State
 from snfpipe.units.graph import Graph, Unit, build_graph, select_units
-from snfpipe.units.job_rows import look
+from snfpipe.units.job_rows import read_rows
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ def retry_jobs(project: Project, names: Collection[str], *, dry_run: bool = Fals
     Refused
         A job is none of the configured production.
     """
-    graph = build_graph(project, look(project))
+    graph = build_graph(project, read_rows(project))
     wanted = {unit.task: unit for unit in _of_jobs(graph, names)}
     above = [*wanted.values()]
     while above:
@@ -159,7 +159,7 @@ def _reopen(session: Session, units: list[Unit], *, dry_run: bool) -> list[Chang
 
 def _named(project: Project, patterns: tuple[str, ...]) -> list[Unit]:
     """Return the units that patterns name."""
-    return select_units(build_graph(project, look(project)), patterns)
+    return select_units(build_graph(project, read_rows(project)), patterns)
 
 
 def _of_jobs(graph: Graph, names: Collection[str]) -> list[Unit]:

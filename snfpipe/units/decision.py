@@ -9,7 +9,7 @@ from snfpipe.states import IN_HAND, SETTLED, State
 from snfpipe.units.job_rows import JobRow
 
 
-class Act(Enum):
+class Action(Enum):
     """What a driver does about a unit."""
 
     NOTHING = "nothing"
@@ -18,10 +18,10 @@ class Act(Enum):
     RUN = "run"
 
 
-class Standing(NamedTuple):
+class Decision(NamedTuple):
     """A unit at one moment: what to do, the word for it in tables, and why."""
 
-    act: Act
+    action: Action
     word: str
     reason: str
 
@@ -32,7 +32,7 @@ OUTDATED = "outdated"
 VALIDATED_OUTDATED = "validated but outdated"
 WAITS_FOR_VALIDATION = "waiting for validation"
 
-_NOT_CREATED = Standing(Act.RUN, NOT_CREATED, "it was never tried")
+_NOT_CREATED = Decision(Action.RUN, NOT_CREATED, "it was never tried")
 
 
 def needs_digest(row: JobRow | None) -> bool:
@@ -40,7 +40,7 @@ def needs_digest(row: JobRow | None) -> bool:
     return row is not None and row.state in SETTLED and row.state != State.WAIVED
 
 
-def judge(row: JobRow | None, digest: str | None, manifest_there: bool) -> Standing:
+def decide(row: JobRow | None, digest: str | None, manifest_there: bool) -> Decision:
     """Say how a unit stands.
 
     Parameters
@@ -56,15 +56,15 @@ def judge(row: JobRow | None, digest: str | None, manifest_there: bool) -> Stand
         return _NOT_CREATED
     state = row.state
     if state in IN_HAND:
-        return Standing(Act.ADOPT, state, "an attempt is on its way")
+        return Decision(Action.ADOPT, state, "an attempt is on its way")
     if state not in SETTLED:
-        return Standing(Act.RUN, state, row.reason or "it is to be tried")
+        return Decision(Action.RUN, state, row.reason or "it is to be tried")
     if state != State.WAIVED and row.inputs_digest != digest:
         lost = row.inputs_digest is None and row.reason  # a repair took it away, and said why
         if state == State.VALIDATED:
             why = "its inputs, options or programs are not those it was made from"
-            return Standing(Act.NOTHING, VALIDATED_OUTDATED, lost or why)
-        return Standing(Act.RUN, OUTDATED, lost or "its inputs, options or programs changed")
+            return Decision(Action.NOTHING, VALIDATED_OUTDATED, lost or why)
+        return Decision(Action.RUN, OUTDATED, lost or "its inputs, options or programs changed")
     if not manifest_there:
-        return Standing(Act.REWRITE, state, row.reason)
-    return Standing(Act.NOTHING, state, row.reason)
+        return Decision(Action.REWRITE, state, row.reason)
+    return Decision(Action.NOTHING, state, row.reason)

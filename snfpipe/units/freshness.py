@@ -3,7 +3,7 @@
 A unit is fresh when the digest of what would be selected for it now is the one its job was
 made with.  Selecting is the dear part, so the last complete check is remembered: a unit is
 selected again only where the database's change stamp of one of its nights has moved, or its
-step has become another, or its target is observed in other nights.  The memory is a file a
+step has become another, or it may read from other nights.  The memory is a file a
 production; losing it costs one selection of everything.
 """
 
@@ -15,17 +15,22 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import snfpipe
-from snfpipe.config.project import Project, Step
+from snfpipe.config.hand_tables import table_path
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db.quick import shown_place
+from snfpipe.declarations.registry import module_file
 from snfpipe.jobs.manifest import stamp_of
-from snfpipe.units.decision import Act, Standing, judge, needs_digest
+from snfpipe.plans.reach import depends_on_runs
+from snfpipe.units.decision import Action, Decision, decide, needs_digest
 from snfpipe.units.graph import Graph, Unit, build_graph
-from snfpipe.units.job_rows import Look, look
+from snfpipe.units.job_rows import Rows, read_rows
 from snfpipe.wholefile import write_whole
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Check(NamedTuple):
@@ -34,15 +39,15 @@ class Check(NamedTuple):
     ``stamps``: manifest -> modification time [ns], 0 where it is missing.
     """
 
-    look: Look
+    rows: Rows
     graph: Graph
-    standings: dict[str, Standing]
+    decisions: dict[str, Decision]
     stamps: dict[str, int]
 
 
 def check(project: Project) -> Check:
     """Say how all units of the configured production stand."""
-    seen = look(project)
+    seen = read_rows(project)
     graph = build_graph(project, seen)
     memory = _Memory(project, seen)
     stamps = _stamps(project, graph.values())
@@ -55,13 +60,17 @@ def check(project: Project) -> Check:
         if row is None or not needs_digest(row):
             continue
         before = known[unit.step.key].get(unit.unit)
-        if before is None or before[0] != row.inputs_digest or memory.moved(unit):
+        if (
+            before is None
+            or before[0] != row.inputs_digest
+            or (before[2] != _reach(unit) or memory.moved(unit))
+        ):
             doubtful.setdefault(unit.step.key, []).append(unit)
         else:
             digests[task] = before[0]
     if doubtful:
         digests.update(_select(project, doubtful))
-    standings = {}
+    decisions = {}
     for task, unit in graph.items():
         row = jobs.get((unit.step.production, unit.unit))
         there = True
@@ -72,9 +81,9 @@ def check(project: Project) -> Check:
                 (before is not None and before[1] == stamp)
                 or _sha_of(project, unit) == row.manifest_sha
             )
-        standings[task] = judge(row, digests.get(task), there)
-    memory.save(graph, standings, digests, stamps)
-    return Check(seen, graph, standings, stamps)
+        decisions[task] = decide(row, digests.get(task), there)
+    memory.save(graph, decisions, digests, stamps)
+    return Check(seen, graph, decisions, stamps)
 
 
 def select_digests(project: Project, units: Iterable[Unit]) -> dict[str, str]:
@@ -88,8 +97,8 @@ def select_digests(project: Project, units: Iterable[Unit]) -> dict[str, str]:
 def _select(project: Project, units: dict[str, list[Unit]]) -> dict[str, str]:
     """Select, and digest what was found."""
     from snfpipe.db.session import open_database
-    from snfpipe.plans import PLANS
-    from snfpipe.plans.base import digest
+    from snfpipe.plans.selection import select
+    from snfpipe.plans.unit_plan import digest
 
     found: dict[str, str] = {}
     database = open_database(project.site.database_url, project.root)
@@ -97,7 +106,7 @@ def _select(project: Project, units: dict[str, list[Unit]]) -> dict[str, str]:
         with database.read() as session:
             for wanted in units.values():
                 step = wanted[0].step
-                plans = PLANS[step.plan].select(session, step, [unit.unit for unit in wanted])
+                plans = select(session, step, [unit.unit for unit in wanted])
                 for unit in wanted:
                     found[unit.task] = digest(step, plans[unit.unit])
     finally:
@@ -125,13 +134,13 @@ def _sha_of(project: Project, unit: Unit) -> str:
 class _Memory:
     """The last complete check."""
 
-    def __init__(self, project: Project, seen: Look) -> None:
+    def __init__(self, project: Project, seen: Rows) -> None:
         self.path = memory_path(project)
         place = shown_place(project.site.database_url, project.root)
-        self.key = [_FORMAT, seen.revision, place, _plans_code()]
+        self.key = [_FORMAT, seen.revision, place, _plans_code(project)]
         self.seen = seen
         self.steps = {step.production: _identity(step) for step in project.steps}
-        self.content: dict[str, Any] = {"stamps": {}, "nights_of": {}, "steps": {}}
+        self.content: dict[str, Any] = {"stamps": {}, "steps": {}}
         try:
             content = json.loads(self.path.read_text())
             if content["key"] == self.key:
@@ -141,31 +150,23 @@ class _Memory:
         before = self.content["stamps"]
         self.moved_nights = {n for n, seq in seen.stamps.items() if before.get(n) != seq}
         self.moved_nights.update(night for night in before if night not in seen.stamps)
-        nights_of = self.content["nights_of"]
-        self.moved_targets = {
-            target
-            for target in {*nights_of, *seen.nights_of}
-            if nights_of.get(target) != seen.nights_of.get(target)
-        }
 
-    def units_of(self, step: Step) -> dict[str, tuple[str, int]]:
-        """Return the units of a step that were fresh: (digest, stamp of the manifest)."""
+    def units_of(self, step: Step) -> dict[str, tuple[str, int, int]]:
+        """Return the units of a step that were fresh: digest, stamp of the manifest, reach."""
         found = self.content["steps"].get(step.production)
         if found is None or found["identity"] != self.steps[step.production]:
             return {}
-        units: dict[str, tuple[str, int]] = found["units"]
+        units: dict[str, tuple[str, int, int]] = found["units"]
         return units
 
     def moved(self, unit: Unit) -> bool:
         """Tell whether anything may have changed that reaches a unit."""
-        if unit.unit in self.moved_targets and unit.step.unit_kind == "target":
-            return True
         return bool(self.moved_nights) and not self.moved_nights.isdisjoint(unit.nights)
 
     def save(
         self,
         graph: Graph,
-        standings: dict[str, Standing],
+        decisions: dict[str, Decision],
         digests: dict[str, str],
         stamps: dict[str, int],
     ) -> None:
@@ -175,13 +176,16 @@ class _Memory:
             for production, identity in self.steps.items()
         }
         for task, digest in digests.items():
-            if standings[task].act is Act.NOTHING:
+            if decisions[task].action is Action.NOTHING:
                 unit = graph[task]
-                steps[unit.step.production]["units"][unit.unit] = [digest, stamps[unit.manifest]]
+                steps[unit.step.production]["units"][unit.unit] = [
+                    digest,
+                    stamps[unit.manifest],
+                    _reach(unit),
+                ]
         content = {
             "key": self.key,
             "stamps": self.seen.stamps,
-            "nights_of": self.seen.nights_of,
             "steps": steps,
         }
         if content == self.content:
@@ -199,19 +203,25 @@ def memory_path(project: Project, kind: str = "fresh") -> Path:
     return project.site.jobs.parent / ".doit" / name
 
 
+def _reach(unit: Unit) -> int:
+    """Return a number for the nights that may reach a unit, 0 where they are its own for good."""
+    if not depends_on_runs(unit.step.spec, unit.step.kind):
+        return 0
+    return crc32(" ".join(unit.nights).encode())
+
+
 def _identity(step: Step) -> str:
     """Return the digest of all that selects a unit's inputs or makes its result."""
     content = [step.identity, {role: list(names) for role, names in step.inputs.items()}]
-    text = json.dumps([content, step.minimum_status], sort_keys=True, default=dict)
+    tables = [stamp_of(str(table_path(step.root, name))) for name in step.spec.by_hand]
+    text = json.dumps([content, step.minimum_status, tables], sort_keys=True, default=dict)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plans_code() -> list[list[Any]]:
+def _plans_code(project: Project) -> list[list[Any]]:
     """Return what tells one state of the selecting code from another."""
     folder = os.path.join(os.path.dirname(snfpipe.__file__), "plans")
     with os.scandir(folder) as entries:
-        return sorted(
-            [entry.name, entry.stat().st_mtime_ns]
-            for entry in entries
-            if entry.name.endswith(".py")
-        )
+        files = {entry.path for entry in entries if entry.name.endswith(".py")}
+    files.update(module_file(step.plan) for step in project.steps)
+    return sorted([path, stamp_of(path)] for path in files)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.errors import NotFound, shown
-from snfpipe.units.job_rows import Look
+from snfpipe.plans.reach import Members, all_nights, units_read
+from snfpipe.units.job_rows import Rows
 
 Graph = dict[str, "Unit"]
 
@@ -20,8 +22,8 @@ class Unit(NamedTuple):
     """A unit of a step.
 
     ``task`` is its name in doit, ``step:unit``; ``manifest`` is relative to the project where
-    JOBDIR lies in it; ``upstream`` are the tasks whose manifests it may read; ``nights`` those
-    whose changes may reach it.
+    JOBDIR lies in it; ``upstream`` are the tasks whose manifests it may read; ``after`` the steps
+    that come before it as a whole; ``nights`` those whose changes may reach it.
     """
 
     task: str
@@ -29,49 +31,44 @@ class Unit(NamedTuple):
     unit: str
     manifest: str
     upstream: tuple[str, ...]
+    after: tuple[str, ...]
     nights: tuple[str, ...]
 
 
-def build_graph(project: Project, look: Look) -> Graph:
+def build_graph(project: Project, rows: Rows) -> Graph:
     """Return every unit of the configured production, a step after those it reads from."""
     jobs = str(project.site.jobs)
     inside = f"{project.root}{os.sep}"
     if jobs.startswith(inside):
         jobs = jobs[len(inside) :]
     graph: Graph = {}
+    members: dict[str, Members] = {}
     for step in project.steps:
-        above = _upstream_steps(project, step)
+        reads = [(it, key) for it in step.spec.inputs for key in step.input_steps.get(it.named, ())]
+        after = tuple(dict.fromkeys(key for it, key in reads if it.scope.ordered_only))
+        edges = list({(it.scope, key): (it, members[key]) for it, key in reads}.items())
         for unit in step.units:
-            row = look.jobs.get((step.production, unit))
+            row = rows.jobs.get((step.production, unit))
             folder, name = (
                 (row.folder, row.name) if row else (step.job_folder(unit), step.job_name(unit))
             )
-            nights = (unit,) if step.unit_kind == "night" else tuple(look.nights_of.get(unit, ()))
+            upstream = dict.fromkeys(
+                f"{key}:{other}"
+                for (_scope, key), (it, others) in edges
+                for other in units_read(it, step.kind, unit, others, rows.observed)
+            )
             task = f"{step.key}:{unit}"
             graph[task] = Unit(
                 task,
                 step,
                 unit,
                 f"{jobs}/{folder}/{name}.manifest",
-                tuple([t for other in above for t in _edges(graph, step, unit, nights, other)]),
-                nights,
+                tuple(upstream),
+                after,
+                all_nights(step.spec.inputs, step.kind, unit, rows.observed),
             )
+        members[step.key] = Members(step.kind, step.units, rows.observed)
     return graph
-
-
-def _upstream_steps(project: Project, step: Step) -> list[Step]:
-    """Return the steps of this production that a step reads from, each once."""
-    keys = dict.fromkeys(key for found in step.input_steps.values() for key in found)
-    return [project.step(key) for key in keys]
-
-
-def _edges(graph: Graph, step: Step, unit: str, nights: tuple[str, ...], other: Step) -> list[str]:
-    """Return the units of `other` that a unit may read: its nights', or its own."""
-    units = nights if other.unit_kind == "night" else (unit,)
-    if step.unit_kind == "night" and other.unit_kind == "target":
-        units = ()
-    tasks = [f"{other.key}:{name}" for name in units]
-    return [task for task in tasks if task in graph]
 
 
 def select_units(graph: Graph, patterns: tuple[str, ...]) -> list[Unit]:

@@ -1,15 +1,20 @@
-"""One quick look at the database: job rows, change stamps, nights of targets.
+"""What the database says at one moment: job rows, change stamps, nights of targets.
 
-It is taken at every start of doit, over thousands of units, and so by a quick look.
+It is read at every start of doit, over thousands of units, and so by few plain queries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from snfpipe.config.project import Project
 from snfpipe.db.quick import Ask, quick_look, revision
+from snfpipe.plans.observed import SurveySoFar
+from snfpipe.plans.reach import depends_on_runs
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _JOBS = (
     "SELECT unit, name, folder, state, reason, inputs_digest, manifest_sha, attempts "
@@ -29,21 +34,67 @@ class JobRow(NamedTuple):
     attempts: int
 
 
-class Look(NamedTuple):
+class Rows(NamedTuple):
     """One state of the database, as far as it bears on what is fresh.
 
-    ``jobs``: (production, unit) -> row; ``stamps``: night -> number of changes;
-    ``nights_of``: target -> its nights, where a step works on targets.
+    ``jobs``: (production, unit) -> row; ``stamps``: night -> number of changes.
     """
 
     revision: str
     jobs: dict[tuple[str, str], JobRow]
     stamps: dict[str, int]
-    nights_of: dict[str, list[str]]
+    observed: SurveySoFar
 
 
-def look(project: Project) -> Look:
-    """Look at the configured productions.
+def jobs_of(
+    session: Session, productions: Iterable[str], units: Iterable[str]
+) -> dict[tuple[str, str], JobRow]:
+    """Return (production, unit) -> row, of the jobs that there are."""
+    import sqlalchemy as sa
+
+    from snfpipe.db.models import Job, Production
+    from snfpipe.db.store import chunks
+
+    found: dict[tuple[str, str], JobRow] = {}
+    names = list(productions)
+    for part in chunks(sorted(set(units))):
+        query = (
+            sa.select(
+                Production.name, Job.unit, Job.name, Job.folder, Job.state, Job.reason,
+                Job.inputs_digest, Job.manifest_sha, Job.attempts,
+            )
+            .join(Production, Production.id == Job.production_id)
+            .where(Production.name.in_(names), Job.unit.in_(part))
+        )  # fmt: skip
+        for production, unit, *row in session.execute(query):
+            found[production, unit] = JobRow._make(row)
+    return found
+
+
+def manifests_of(
+    session: Session, productions: Iterable[str], units: Iterable[str]
+) -> dict[tuple[str, str], str]:
+    """Return (production, unit) -> the text of the manifest, of finished jobs."""
+    import sqlalchemy as sa
+
+    from snfpipe.db.models import Job, Production
+    from snfpipe.db.store import chunks
+
+    names = list(productions)
+    found: dict[tuple[str, str], str] = {}
+    for part in chunks(sorted(set(units))):
+        query = (
+            sa.select(Production.name, Job.unit, Job.manifest)
+            .join(Production, Production.id == Job.production_id)
+            .where(Production.name.in_(names), Job.unit.in_(part), Job.manifest.is_not(None))
+        )
+        for production, unit, text in session.execute(query):
+            found[production, unit] = text or ""
+    return found
+
+
+def read_rows(project: Project) -> Rows:
+    """Read the rows of the configured productions.
 
     Raises
     ------
@@ -52,16 +103,16 @@ def look(project: Project) -> Look:
     """
     try:
         with quick_look(project.site.database_url, project.root) as ask:
-            return _look(project, ask)
+            return _read(project, ask)
     except Exception:
-        # the proper way in names what is wrong; where it finds nothing, the trouble stands
+        # the proper way in names what is wrong; where it finds nothing, the problem remains
         from snfpipe.db.session import open_database
 
         open_database(project.site.database_url, project.root).close()
         raise
 
 
-def _look(project: Project, ask: Ask) -> Look:
+def _read(project: Project, ask: Ask) -> Rows:
     """Ask; stamps before jobs, so that a change in between is seen again next time."""
     schema = revision(ask)
     stamps: dict[str, int] = dict(ask("SELECT night, seq FROM change_stamp"))
@@ -71,20 +122,7 @@ def _look(project: Project, ask: Ask) -> Look:
     for ident, production in ids.items():
         for unit, *row in ask(_JOBS % int(ident)):
             jobs[production, unit] = JobRow(*row)
-    nights_of: dict[str, list[str]] = {}
-    if any(step.unit_kind == "target" for step in project.steps):
-        nights_of = _group(
-            ask(
-                "SELECT DISTINCT target.name, run.night FROM run "
-                "JOIN target ON target.id = run.target_id ORDER BY 1, 2"
-            )
-        )
-    return Look(schema, jobs, stamps, nights_of)
-
-
-def _group(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return target -> nights."""
-    groups: dict[str, list[str]] = {}
-    for target, night in rows:
-        groups.setdefault(target, []).append(night)
-    return groups
+    observed = SurveySoFar(ask, project.root)
+    if any(depends_on_runs(step.spec, step.kind) for step in project.steps):
+        observed.load()
+    return Rows(schema, jobs, stamps, observed)

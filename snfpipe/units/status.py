@@ -14,7 +14,7 @@ from snfpipe.units.decision import (
     VALIDATED_OUTDATED,
     WAITING,
     WAITS_FOR_VALIDATION,
-    Act,
+    Action,
 )
 from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit
@@ -79,14 +79,14 @@ def status(project: Project) -> Status:
         states = Counter(words[f"{step.key}:{unit}"] for unit in step.units)
         steps.append(StepStatus(step.key, step.production, len(step.units), dict(states)))
     troubles = [
-        Trouble(task, words[task], standing.reason)
-        for task, standing in found.standings.items()
-        if standing.word in FAILURES or standing.word == VALIDATED_OUTDATED
+        Trouble(task, words[task], decision.reason)
+        for task, decision in found.decisions.items()
+        if decision.word in FAILURES or decision.word == VALIDATED_OUTDATED
     ]
     return Status(
         project.version.label,
         project.production_key,
-        sum(row.attempts for row in found.look.jobs.values()),
+        sum(row.attempts for row in found.rows.jobs.values()),
         tuple(steps),
         tuple(troubles),
     )
@@ -96,10 +96,10 @@ def unit_states(found: Check) -> tuple[UnitState, ...]:
     """Return all units with their words, as the audits take them."""
     states = []
     for unit in found.graph.values():
-        standing = found.standings[unit.task]
+        decision = found.decisions[unit.task]
         word, waits_for = _word_and_blockers(found, unit)
         states.append(
-            UnitState(unit.step.key, unit.unit, word, standing.reason, waits_for, unit.nights)
+            UnitState(unit.step.key, unit.unit, word, decision.reason, waits_for, unit.nights)
         )
     return tuple(states)
 
@@ -111,13 +111,13 @@ def word_of(found: Check, unit: Unit) -> str:
 
 def _word_and_blockers(found: Check, unit: Unit) -> tuple[str, tuple[str, ...]]:
     """Return a unit's word, and the units it waits for."""
-    word = found.standings[unit.task].word
+    word = found.decisions[unit.task].word
     if word != NOT_CREATED:
         return word, ()
     unchecked, unsettled = [], []
     for task in unit.upstream:
-        above = found.standings[task]
-        if above.act is Act.RUN or above.word in IN_HAND:
+        above = found.decisions[task]
+        if above.action is Action.RUN or above.word in IN_HAND:
             unsettled.append(task)
         elif found.graph[task].step.validate == "person" and above.word in _TO_VALIDATE:
             unchecked.append(task)

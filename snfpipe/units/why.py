@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snfpipe.config.project import Project
 from snfpipe.db.session import open_database
 from snfpipe.names import ProductName
 from snfpipe.states import FAILURES, State
-from snfpipe.units.decision import Act
+from snfpipe.units.decision import Action
 from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit, select_units
+from snfpipe.units.job_rows import manifests_of
 from snfpipe.units.status import word_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from snfpipe.units.sequence import Considered
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,84 +63,81 @@ def why(project: Project, patterns: tuple[str, ...]) -> list[Why]:
     units = select_units(found.graph, patterns)
     database = open_database(project.site.database_url, project.root)
     with database.read() as session:
-        present = _present(session, units)
-        manifests = _manifests(session, units)
+        considered = _consider(session, found, units)
+        texts = manifests_of(
+            session, {it.step.production for it in units}, [it.unit for it in units]
+        )
     database.close()
-    return [_explain(found, unit, manifests.get(unit.task), present[unit.task]) for unit in units]
+    manifests = {key: json.loads(text) for key, text in texts.items()}
+    return [
+        _explain(
+            found,
+            unit,
+            manifests.get((unit.step.production, unit.unit)),
+            _present(unit, considered[unit.task]),
+        )
+        for unit in units
+    ]
 
 
-def _present(session: Any, units: list[Unit]) -> dict[str, dict[str, Any]]:
-    """Return what would be selected now, in the words of manifests; a step's units in one go."""
-    from snfpipe.plans import PLANS
-    from snfpipe.plans.base import selection
+def _consider(session: Session, found: Check, units: list[Unit]) -> dict[str, Considered]:
+    """Lead units along the sequence as far as the decision; a step's units in one go."""
+    from snfpipe.units.sequence import consider
 
-    found: dict[str, dict[str, Any]] = {}
+    considered: dict[str, Considered] = {}
     for key in dict.fromkeys(unit.step.key for unit in units):
         wanted = [unit for unit in units if unit.step.key == key]
         step = wanted[0].step
-        plans = PLANS[step.plan].select(session, step, [unit.unit for unit in wanted])
-        for unit in wanted:
-            plan = plans[unit.unit]
-            outcome = (str(plan.verdict.state), plan.verdict.reason) if plan.verdict else None
-            found[unit.task] = {
-                "inputs": selection(plan), "identity": step.identity, "verdict": outcome
-            }  # fmt: skip
-    return found
+        jobs = found.rows.jobs
+        rows = {
+            it.unit: row
+            for it in wanted
+            if (row := jobs.get((step.production, it.unit))) is not None
+        }
+        for it in consider(session, step, [unit.unit for unit in wanted], rows):
+            considered[step.task(it.unit)] = it
+    return considered
 
 
-def _manifests(session: Any, units: list[Unit]) -> dict[str, dict[str, Any]]:
-    """Return the manifests that the database holds."""
-    import sqlalchemy as sa
+def _present(unit: Unit, now: Considered) -> dict[str, Any]:
+    """Return what would be selected now, in the words of manifests."""
+    from snfpipe.plans.unit_plan import selection
 
-    from snfpipe.db.models import Job, Production
-    from snfpipe.db.store import chunks
-
-    tasks = {(unit.step.production, unit.unit): unit.task for unit in units}
-    productions = sorted({production for production, _unit in tasks})
-    found = {}
-    for part in chunks(sorted({name for _production, name in tasks})):
-        query = (
-            sa.select(Production.name, Job.unit, Job.manifest)
-            .join(Production, Production.id == Job.production_id)
-            .where(Production.name.in_(productions), Job.unit.in_(part), Job.manifest.isnot(None))
-        )
-        for production, name, text in session.execute(query):
-            task = tasks.get((production, name))
-            if task is not None:
-                found[task] = json.loads(text)
-    return found
+    verdict = now.plan.verdict
+    outcome = (str(verdict.state), verdict.reason) if verdict else None
+    return {"inputs": selection(now.plan), "identity": unit.step.identity, "verdict": outcome}
 
 
 def _explain(
     found: Check, unit: Unit, manifest: dict[str, Any] | None, present: dict[str, Any]
 ) -> Why:
     """Put one unit's case into words."""
-    standing = found.standings[unit.task]
+    decision = found.decisions[unit.task]
     word = word_of(found, unit)
     differences = tuple(_differences(manifest, present)) if manifest else ()
-    if standing.act is Act.ADOPT:
+    if decision.action is Action.ADOPT:
         verdict = "an attempt is on its way: doit waits for it"
-    elif standing.act is Act.REWRITE:
+    elif decision.action is Action.REWRITE:
         verdict = "fresh, but its manifest is missing: doit rewrites it from the database"
-    elif standing.act is Act.RUN:
-        verdict = f"would run: {standing.reason}"
-        if word != standing.word:
+    elif decision.action is Action.RUN:
+        verdict = f"would run: {decision.reason}"
+        if word != decision.word:
             verdict += "; it waits for a unit it reads from"
     elif differences:
         verdict = f"would not run: it is {word}; `snf retry` would not reopen it either"
     elif word in FAILURES:
         verdict = (
-            f"would not run: it is {word} ({standing.reason}) and nothing it depends on changed "
+            f"would not run: it is {word} ({decision.reason}) and nothing it depends on changed "
             "since; `snf retry` tries it again"
         )
     elif word == State.WAIVED:
-        verdict = f"would not run: waived ({standing.reason})"
+        verdict = f"would not run: waived ({decision.reason})"
     else:
         verdict = "fresh: inputs, options, programs and environment are those of its manifest"
-    above = [t for t in unit.upstream if found.standings[t].act in (Act.RUN, Act.ADOPT)]
-    if above and standing.act is not Act.ADOPT:
+    above = [t for t in unit.upstream if found.decisions[t].action in (Action.RUN, Action.ADOPT)]
+    if above and decision.action is not Action.ADOPT:
         verdict += f"; {', '.join(above)} may change that"
-    return Why(unit.task, word, standing.act is Act.RUN, verdict, differences)
+    return Why(unit.task, word, decision.action is Action.RUN, verdict, differences)
 
 
 def _differences(manifest: Mapping[str, Any], present: Mapping[str, Any]) -> Iterator[Difference]:
@@ -170,6 +173,9 @@ def _by_input(inputs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return inputs by name and role; the name is that of the file, without index and extension."""
     found = {}
     for given in inputs:
+        if "by_hand" in given:
+            found[f"entered in lists/{given['by_hand']}.csv"] = given
+            continue
         stem = ProductName.from_id(given["id_process"]).stem
         found[f"{stem.rpartition('_')[0]} ({given['role']})"] = given
     return found

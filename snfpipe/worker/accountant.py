@@ -33,17 +33,33 @@ class Said:
     flags: tuple[str, ...] = ()
 
 
-def read_results(path: Path) -> dict[str, Said]:
-    """Return what a program's results file says, item by item; the last word on one counts.
+def read_results(path: Path, *, together: bool = False) -> dict[str, Said]:
+    """Return what a results file says, item by item.
 
-    A line that cannot be read says nothing: a program that was killed may have torn it.
+    The last line of an item counts; with `together`, lines of several commands that worked on it
+    in a row add up, as long as none of them failed.  A line that cannot be read says nothing: a
+    program that was killed may have torn it.
     """
     said: dict[str, Said] = {}
     with suppress(FileNotFoundError):
         for entry in json_lines(path):
             with suppress(ValueError, TypeError, KeyError, AttributeError):
-                said[str(entry["item"])] = _said(entry)
+                item, new = str(entry["item"]), _said(entry)
+                said[item] = _both(said[item], new) if together and item in said else new
     return said
+
+
+def _both(before: Said, now: Said) -> Said:
+    """Return what two commands say of one item that they worked on in a row."""
+    if not (before.ok and now.ok):
+        return now if before.ok else before
+    return Said(
+        ok=True,
+        outputs=before.outputs | now.outputs,
+        values={**before.values, **now.values},
+        quality=max(before.quality, now.quality),
+        flags=tuple(dict.fromkeys((*before.flags, *now.flags))),
+    )
 
 
 def _said(entry: dict[str, Any]) -> Said:
@@ -95,7 +111,7 @@ def account(
     OSError
         A file could not be read or written; nothing of the attempt counts then.
     """
-    said = read_results(work / "results.jsonl")
+    said = read_results(work / "results.jsonl", together=len(spec.commands) > 1)
     recorded, qualities = _recorded(records)
     found: list[Record] = []
     missing: dict[str, str] = {}
@@ -103,6 +119,8 @@ def account(
         into.mkdir(parents=True, exist_ok=True)
     for product in spec.products:
         word = said.get(product.item)
+        if product.optional and word is not None and word.ok and product.role not in word.outputs:
+            continue
         reason = _why_missing(product, word, work, recorded)
         if reason:
             missing[product.name] = reason

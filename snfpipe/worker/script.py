@@ -65,6 +65,9 @@ def script(spec: JobSpec) -> str:
     exports = "\n".join(
         f"export {name}={quote(value)}" for name, value in sorted(spec.environment.items())
     )
+    files = f"--worklist {folder.worklist.name} --results {folder.results.name}"
+    steps = " &&\n".join(f"{shlex.join(command)} {files}" for command in spec.commands)
+    steps += f"\nrecord_outcome {quote(spec.plan)} $?"
     promised = "\n".join(f"#   {_shown(product.name)}" for product in spec.products)
     return f"""#!/bin/bash
 # {_shown(spec.job)}: {_shown(spec.plan)} of {_shown(spec.version)}, {_shown(spec.unit_kind)} \
@@ -95,8 +98,7 @@ fi
 mkdir -p "$work" && cd "$work" || exit 3
 
 update_job -s Starting || exit $?
-{shlex.join(spec.command)} --worklist {folder.worklist.name} --results {folder.results.name}
-record_outcome {quote(spec.plan)} $?
+{steps}
 accountant
 status=$?
 update_job -s Ending --exit-status $status

@@ -33,6 +33,8 @@ class Product:
     parents: tuple[str, ...]
     auxiliary: dict[str, str]
     target_id: int | None = None
+    flags: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def files(self) -> dict[str, str]:
@@ -62,7 +64,7 @@ class JobSpec:
     archive: str
     environment: dict[str, str]
     limits: dict[str, int]
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     options: dict[str, Any]
     items: tuple[dict[str, Any], ...]
     products: tuple[Product, ...]
@@ -110,10 +112,13 @@ class JobSpec:
         if content.pop("format", None) != FORMAT:
             raise ValueError(f"no job spec of format {FORMAT}")
         content["products"] = tuple(
-            Product(**{**entry, "parents": tuple(entry["parents"])})
+            Product(**{**entry, **{key: tuple(entry.get(key, ())) for key in ("parents", "flags")}})
             for entry in content["products"]
         )
-        for key in ("command", "items", "selection"):
+        if "command" in content:  # of an attempt that was planned before steps had several
+            content["commands"] = [content.pop("command")]
+        content["commands"] = tuple(map(tuple, content["commands"]))
+        for key in ("items", "selection"):
             content[key] = tuple(content[key])
         return cls(**content)
 

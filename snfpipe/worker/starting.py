@@ -114,11 +114,12 @@ def _why_refused(spec: JobSpec, records: Path) -> str:
     """Ask the program who it is; return why it may not run, empty if it may."""
     pinned = spec.identity["program"]
     wanted = f"{pinned['name']} {pinned['version']}"
-    program = shutil.which(spec.command[0])
+    command = spec.commands[0]  # the first speaks for all
+    program = shutil.which(command[0])
     if program is None:
-        return f"program {spec.command[0]} is not installed here; {wanted} is wanted"
+        return f"program {command[0]} is not installed here; {wanted} is wanted"
     done = subprocess.run(
-        [program, *spec.command[1:], "--version"],
+        [program, *command[1:], "--version"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -126,9 +127,9 @@ def _why_refused(spec: JobSpec, records: Path) -> str:
         check=False,
     )
     said = done.stdout.strip()
-    ledger.append(records, "program", said=said[:200], command=list(spec.command))
+    ledger.append(records, "program", said=said[:200], command=list(command))
     if done.returncode != 0:
-        return f"program {spec.command[0]} --version ended with {done.returncode}"
+        return f"program {command[0]} --version ended with {done.returncode}"
     if pinned["version"] != "*" and said != wanted:
         return f"program says it is {said[:80]!a}, {spec.version} runs {wanted!r}"
     return ""

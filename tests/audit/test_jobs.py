@@ -24,6 +24,7 @@ from snfpipe.audit.provenance import provenance
 from snfpipe.audit.scope import select_jobs, select_steps
 from snfpipe.config.project import load_project
 from snfpipe.errors import ConfigError, NotFound, UsageError
+from snfpipe.plans.observed import SurveySoFar
 from snfpipe.states import State
 from snfpipe.units.decision import (
     NOT_CREATED,
@@ -120,7 +121,7 @@ def test_a_job_that_failed_before_it_promised_anything_is_a_finding(case):
 
 
 def test_a_product_that_no_job_declared_is_unexpected(case):
-    case.driven.query("DELETE FROM owed WHERE id_process = '633400100340220000203000'")
+    case.driven.query("DELETE FROM expected WHERE id_process = '633400100340220000203000'")
     (finding,) = check_job_output(case.project, case.database).findings
     assert (finding.kind, finding.object) == (
         Kind.UNEXPECTED, "06_334_001_003_4_022_000_02-03_000.fits",
@@ -155,9 +156,11 @@ def test_units_add_up_for_a_step_and_along_the_chain(produced, data):
     for row in states.rows[:-1]:
         assert sum(row[2:]) == row[1] == 2
     assert states.rows[-1][1] == 6
-    chain = attrition._Chain(project.steps, units, ())
     nights_of = {"A": ["06_334"], "B": ["06_334", "06_336"], "C": ["06_336"]}
-    for report, total in ((next(chain.nights()), 2), (next(chain.targets(nights_of)), 3)):
+    runs = [(it, night, "T06334001") for it, nights in nights_of.items() for night in nights]
+    observed = SurveySoFar(lambda query: runs if "target" in query else [], project.root)
+    chain = attrition._Chain(project.steps, units, (), observed)
+    for report, total in ((next(chain.units()), 2), (next(chain.targets()), 3)):
         came = total
         for _step, entered, through, stopped, _why in report.rows:
             assert entered == came == through + stopped

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snfpipe.config.lists import parse_list, read_list
+from snfpipe.declarations.unit_kinds import NIGHT, TARGET
 from snfpipe.errors import ConfigError, NotFound
 from snfpipe.names import Night
 from tests.vocabulary.test_names import nights
@@ -27,20 +28,20 @@ def test_nights_are_kept_in_their_order_whatever_stands_around_them(
         written = data.draw(st.sampled_from([str(night), night.code]))
         lines.append(data.draw(st.sampled_from(["", " ", "\t"])) + written
                      + data.draw(st.sampled_from(["", " # good", "\r"])))  # fmt: skip
-    assert parse_list("\n".join(lines), "night", "x.list") == tuple(map(str, some))
+    assert parse_list("\n".join(lines), NIGHT, "x.list") == tuple(map(str, some))
 
 
 @given(st.lists(targets, unique=True, max_size=8))
 def test_targets_are_read_as_they_are_written_or_share_a_job_name(some: list[str]) -> None:
     try:
-        assert parse_list("\n".join(some), "target", "x.list") == tuple(some)
+        assert parse_list("\n".join(some), TARGET, "x.list") == tuple(some)
     except ConfigError as error:
         assert "would both be called" in error.message
 
 
 def test_two_targets_of_one_job_name_are_refused_with_both_lines() -> None:
     with pytest.raises(ConfigError) as refused:
-        parse_list("PTF09dlc\nLSQ13vy\n# and\nSNF09dlc\n", "target", "x.list")
+        parse_list("PTF09dlc\nLSQ13vy\n# and\nSNF09dlc\n", TARGET, "x.list")
     assert str(refused.value).startswith(
         "x.list:4: SNF09dlc and PTF09dlc of line 1 would both be called 09dlc in job names"
     )
@@ -48,7 +49,7 @@ def test_two_targets_of_one_job_name_are_refused_with_both_lines() -> None:
 
 def test_a_night_twice_is_refused_with_both_lines_however_it_is_written() -> None:
     with pytest.raises(ConfigError, match=r"x\.list:3: '06_334' is listed twice, first in line 1"):
-        parse_list("06_334\n06_336\n06334\n", "night", "x.list")
+        parse_list("06_334\n06_336\n06334\n", NIGHT, "x.list")
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,12 @@ def test_a_night_twice_is_refused_with_both_lines_however_it_is_written() -> Non
 )
 def test_a_hostile_target_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(ConfigError, match=r"x\.list:2: .* is no target name"):
-        parse_list(f"GD71\n{line}\n", "target", "x.list")
+        parse_list(f"GD71\n{line}\n", TARGET, "x.list")
 
 
 def test_an_empty_list_is_a_list(tmp_path: Path) -> None:
     path = tmp_path / "none.list"
     path.write_text("# nothing yet\n")
-    assert read_list(path, "night") == ()
+    assert read_list(path, NIGHT) == ()
     with pytest.raises(NotFound, match="there is no file"):
-        read_list(tmp_path / "other.list", "night")
+        read_list(tmp_path / "other.list", NIGHT)

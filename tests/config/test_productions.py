@@ -12,7 +12,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Exposure, File, Job, Pose, Process, Production, Run
 from snfpipe.db.session import Database, open_database
 from snfpipe.names import ExposureId, PoseId, ProductName
-from snfpipe.plans.candidates import products
+from snfpipe.plans.candidates import Source, products
 from snfpipe.reduce.detector import file_quality
 from snfpipe.reduce.spectra import cube_generation
 from snfpipe.states import State
@@ -201,10 +201,12 @@ def test_of_five_productions_the_first_that_has_a_product_gives_it(
     numbers = dict(zip(wanted, (203, 202, 201, 13, 115), strict=True))
     ids = offer(database, project, {**numbers, "SNF-0203-OTHERc": 999})
 
+    source = Source(step.inputs["cubes"], frozenset({(22, 0)}), frozenset({"06_334"}), False)
+
     def read() -> list[str]:
         with database.read() as session:
-            found = products(session, step, "cubes", [(22, 0)], ["06_334"])
-        return [candidate.id_process for candidate in found.get("06_334", [])]
+            found = products(session, step, source)
+        return [candidate.id_process for candidate in found]
 
     for production in wanted:
         assert read() == [ids[production]]

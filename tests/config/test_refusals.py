@@ -89,7 +89,7 @@ CASES = {
     # productions
     "unknown plan": Case(
         SAMPLE, 'plan = "cube_generation"', 'plan = "cubes"', "steps.1.plan",
-        "there is no plan 'cubes'", "plans that exist: cube_generation, ",
+        "there is no plan 'cubes'", "plans that are installed: cube_generation, ",
     ),
     "a plan without a program": Case(
         VERSION, "[programs.extract_star]", "[programs.star]", "steps.2.plan",
@@ -101,7 +101,7 @@ CASES = {
     ),
     "a unit of no kind": Case(
         SAMPLE, 'unit = "night"', 'unit = "week"', "steps.0.unit",
-        "found 'week'", "expected night or target",
+        "does not work on units of kind week", "it works on: night",
     ),
     "two steps of one key": Case(
         SAMPLE, 'key = "cube_generation"', 'key = "file_quality"', "steps.1.key",
@@ -180,13 +180,18 @@ CASES = {
     ),
     # plans, sites
     "resources of nothing": Case(
-        PLAN, "cpu_s = 3600", "cpu_s = 0", ":8: resources.cpu_s", "found '0'", "at least 1",
+        PLAN, "cpu_s = 3600", "cpu_s = 0", ":2: resources.cpu_s", "found '0'", "at least 1",
     ),
     "a truth for a number": Case(
-        PLAN, "cpu_s = 3600", "cpu_s = true", ":8: resources.cpu_s", "found 'True'", "CPU seconds",
+        PLAN, "cpu_s = 3600", "cpu_s = true", ":2: resources.cpu_s", "found 'True'", "CPU seconds",
     ),
-    "a plan's folder upwards": Case(
-        PLAN, '"PES"', '"../PES"', ":3: folder", "found '../PES'", "expected a folder like PES",
+    "a plan's letter where its declaration has it": Case(
+        PLAN, "[resources]", 'letter = "e"\n[resources]', ":1", "letter", "options",
+    ),
+    "an input role that is forgotten": Case(
+        SAMPLE, 'inputs = { cubes = ["cube_generation"] }', "", "steps.2.key",
+        "step extract_star does not say which productions it reads cubes from",
+        'add inputs = { cubes = ["STEP"] }',
     ),
     "an engine of no kind": Case(
         LOCAL, 'engine = "local"', 'engine = "locale"', ":2: engine", "found 'locale'",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.worker.spec import AttemptFolder

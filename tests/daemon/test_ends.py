@@ -265,7 +265,7 @@ def test_a_late_end_of_the_current_attempt_corrects_its_loss(scripted):
     pretend(spec)
     [settled] = harvester.look(since)
     assert settled.state is State.DONE
-    assert scripted.count("SELECT count(*) FROM owed WHERE failure IS NOT NULL") == 0
+    assert scripted.count("SELECT count(*) FROM expected WHERE failure IS NOT NULL") == 0
     scripted.hold_together()
     assert harvester.look(since) == []
 

@@ -27,14 +27,14 @@ def with_numpy(bench: Bench) -> Bench:
     """Give the bench a program that loads numpy and works for a second."""
     path = bench.project.root / "with_numpy.py"
     path.write_text(PROGRAM)
-    program = replace(bench.step.program, command=(sys.executable, "-I", str(path)))
+    program = replace(bench.step.program, commands=((sys.executable, "-I", str(path)),))
     step = replace(bench.step, program=program, environment={"SNF_GAIN_TABLE": "gains-3"})
     return replace(bench, project=replace(bench.project, steps=(step,)))
 
 
 def test_an_attempt_records_variables_program_packages_and_libraries(sqlite_bench):
     bench = with_numpy(sqlite_bench)
-    bench.run([replace(unit_plan(A), owed=())])
+    bench.run([replace(unit_plan(A), expected=())])
     [(text,)] = bench.rows("SELECT environment FROM attempt")
     seen = json.loads(text)
     assert seen["program"] == "program 1.0.0"
@@ -56,7 +56,7 @@ def test_nothing_of_the_drivers_environment_is_recorded_anywhere(sqlite_bench, m
     bench = replace(sqlite_bench, engine=LocalEngine(sqlite_bench.project.root / ".local", 2))
     bench = bench.told(fail=[f"{A}_001_003_B"])
     bench.run([unit_plan(A)])
-    for table in ("attempt", "job", "owed", "queue_look"):
+    for table in ("attempt", "job", "expected", "queue_snapshot"):
         assert CANARY not in repr(bench.rows(f"SELECT * FROM {table}"))
     written = [path for path in bench.project.site.jobs.rglob("*") if path.is_file()]
     assert len(written) > 5

@@ -13,16 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe.config.project import load_project
+from snfpipe.config.step import Step
 from snfpipe.db import store
 from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
 from snfpipe.ingest import fill
 from snfpipe.names import Night
-from snfpipe.plans import PLANS
+from snfpipe.plans.selection import expected, select
 
 ROOT = Path(__file__).parents[2]
-LARGE = ("process", "process_parent", "file", "header", "exposure", "pose", "pose_measure", "owed",
-         "attempt", "job", "run")  # fmt: skip
+LARGE = ("process", "process_parent", "file", "header", "exposure", "pose", "measurement",
+         "expected", "attempt", "job", "run")  # fmt: skip
 NIGHTS = ("06_334", "06_336")
 
 
@@ -101,13 +102,13 @@ def test_what_tools_ask_is_answered_by_indices(
 
 
 @pytest.mark.parametrize("step_key", ["file_quality", "cube_generation", "extract_star"])
-@pytest.mark.parametrize("question", ["select", "owed"])
+@pytest.mark.parametrize("question", [select, expected])
 def test_what_plans_ask_is_answered_by_indices(
-    database: Database, step_key: str, question: str
+    database: Database, step_key: str, question: Callable[[Session, Step, list[str]], object]
 ) -> None:
     step = load_project(ROOT).step(step_key)
     with asked(database) as queries, database.read() as session:
-        getattr(PLANS[step.plan], question)(session, step, NIGHTS)
+        question(session, step, NIGHTS)
     assert queries
     assert scans(database, queries) == []
 

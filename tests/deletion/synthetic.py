@@ -10,16 +10,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from snfpipe.config.project import Project, Step
+from snfpipe.config.project import Project
+from snfpipe.config.step import Step
 from snfpipe.db import store
 from snfpipe.db.models import (
     Attempt,
+    Expected,
     Exposure,
     File,
     Job,
-    Owed,
+    Measurement,
     Pose,
-    PoseMeasure,
     Process,
     ProcessParent,
     ProductIndex,
@@ -124,13 +125,13 @@ class Synthetic:
                  "id_exposure": exposure.id_exposure}
             )  # fmt: skip
             indices.append({"base": product.base, "last": index})
-            measures.append({"id_pose": int(f"{exposure.id_exposure}4"), "night": night,
-                             "production_id": production, "measured": {"mean": 1.5}})  # fmt: skip
+            measures.append({"id_entity": int(f"{exposure.id_exposure}4"), "night": night,
+                             "job_id": job_id, "measured": {"mean": 1.5}})  # fmt: skip
             if above:
                 parent = self._name(night, run, *above[1:3], index)
                 links.append({"child": product.id_process, "parent": parent.id_process})
-        for model, rows in ((Process, processes), (File, files), (Owed, owed),
-                            (ProcessParent, links), (PoseMeasure, measures)):  # fmt: skip
+        for model, rows in ((Process, processes), (File, files), (Expected, owed),
+                            (ProcessParent, links), (Measurement, measures)):  # fmt: skip
             store.insert(session, model, rows)
         store.upsert(session, ProductIndex, indices, ["last"])
 
@@ -140,7 +141,7 @@ class Synthetic:
         spec = JobSpec(
             name, step.production, step.plan, night, "night", self.project.version.label, token, 1,
             str(folder), str(site.archive), {}, {"cpu_s": 1, "memory_mb": 1, "wall_s": 1},
-            ("true",), {}, (), (), tuple(selection), {},
+            (("true",),), {}, (), (), tuple(selection), {},
         )  # fmt: skip
         write_attempt(spec)
         store.insert(
@@ -176,10 +177,11 @@ class Synthetic:
             "process": "SELECT id_process, job.name, process.state, status, id_pose FROM process "
             "JOIN job ON job.id = job_id",
             "file": "SELECT path, area, size, checksum, id_process, role FROM file",
-            "owed": "SELECT job.name, id_process, fclass FROM owed JOIN job ON job.id = job_id",
+            "owed": "SELECT job.name, id_process, fclass FROM expected JOIN job ON job.id = job_id",
             "process_parent": "SELECT child, parent FROM process_parent",
             "deleted_parent": "SELECT child, parent, job FROM deleted_parent",
-            "pose_measure": "SELECT id_pose, production_id FROM pose_measure",
+            "measurement": "SELECT id_entity, job.name FROM measurement "
+            "JOIN job ON job.id = job_id",
         }
         return {table: sorted(self.rows(query)) for table, query in queries.items()}
 
@@ -214,7 +216,7 @@ class Synthetic:
         }
         found = {it.name for it in jobs.rglob("*.attempts/*") if archive.TRASH not in it.parts}
         assert found == attempts
-        for table, column in (("owed", "job_id"), ("attempt", "job_id")):
+        for table, column in (("expected", "job_id"), ("attempt", "job_id")):
             lost = f"SELECT count(*) FROM {table} WHERE {column} NOT IN (SELECT id FROM job)"
             assert self.rows(lost) == [(0,)]
 

@@ -37,7 +37,7 @@ def test_deleted_and_restored_nothing_has_changed(made, call):
     before, files = made.everything(), made.files()
     assert call("-d", "-j", "SAMPLE?-112*", "--yes") == 0
     assert made.jobs() == []
-    assert made.rows("SELECT count(*) FROM pose_measure") == [(0,)]
+    assert made.rows("SELECT count(*) FROM measurement") == [(0,)]
     made.hold_together()
     assert call("--restore", "-j", "SAMPLE?-112*") == 0
     assert made.everything() == before
@@ -153,7 +153,7 @@ def test_nothing_goes_unconfirmed(made_sqlite, call, capsys):
         "UPDATE process SET quality = 2 WHERE id_process LIKE '11281001%038%'",
         "UPDATE file SET checksum = 'x' WHERE id_process LIKE '11281001%038%'",
         "UPDATE job SET state = 'incomplete' WHERE name LIKE '%e-11281'",
-        "UPDATE owed SET failure = 'x' WHERE id_process LIKE '11281001%038%'",
+        "UPDATE expected SET failure = 'x' WHERE id_process LIKE '11281001%038%'",
         "DELETE FROM process_parent WHERE child LIKE '11281001%'",
     ],
 )

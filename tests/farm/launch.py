@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs.submit import Submitter
-from snfpipe.plans.base import UnitPlan
+from snfpipe.plans.unit_plan import UnitPlan
 from tests.bench import Bench, night_of, unit_plan
 from tests.farm.place import make_farm
 
@@ -37,12 +37,12 @@ def make_trial(
         program.chmod(0o755)
     step = replace(
         farm.step,
-        program=replace(farm.step.program, command=(str(program),)),
+        program=replace(farm.step.program, commands=((str(program),),)),
         environment={"SNF_TEST_WITNESS": str(root / trial), "SNF_TEST_SLEEP": f"{sleep_s:g}"},
     )
     farm = replace(farm, project=replace(farm.project, steps=(step,)))
     nights = [night_of(number) for number in range(1800, 1800 + count)]
-    return farm, [replace(unit_plan(night), owed=()) for night in nights]
+    return farm, [replace(unit_plan(night), expected=()) for night in nights]
 
 
 def submit(submitter: Submitter, patience_s: float = 60.0) -> None:

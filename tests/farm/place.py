@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from snfpipe.config.project import Site
+from snfpipe.config.site import Site
 from snfpipe.engines import make_engine
 from tests.bench import Bench, make_bench
 

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from snfpipe.errors import ServiceUnavailable
-from snfpipe.plans.base import UnitPlan
+from snfpipe.plans.unit_plan import UnitPlan
 from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.states import IN_HAND, State
 from tests.bench import Bench

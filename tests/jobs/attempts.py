@@ -67,7 +67,7 @@ def make_spec(
         archive=str(root / "archive"),
         environment=environment(variables, "SNF-02-03", str(root / "jobs")),
         limits={"cpu_s": cpu_s, "memory_mb": memory_mb, "wall_s": wall_s},
-        command=("/bin/bash", str(program)),
+        commands=(("/bin/bash", str(program)),),
         options={},
         items=tuple({"item": it.item, "inputs": {}, "values": {}} for it in products),
         products=products,

@@ -6,7 +6,7 @@ import json
 
 from snfpipe.db.models import Job
 from snfpipe.jobs.cancel import cancel
-from snfpipe.plans.base import Verdict
+from snfpipe.plans.unit_plan import Verdict
 from snfpipe.states import State
 from tests.bench import night_of, unit_plan
 
@@ -27,8 +27,10 @@ def test_units_become_registered_products_and_manifests(bench):
     assert len(parents) == 2 * 3 * 3
     spectra = {child for child, parent in parents if "0220000203000" in parent}
     assert len(spectra) == 6
-    assert bench.count("SELECT count(*) FROM pose_measure") == 6
-    assert bench.count("SELECT count(*) FROM owed WHERE failure IS NULL AND reason IS NULL") == 12
+    assert bench.count("SELECT count(*) FROM measurement") == 6
+    assert (
+        bench.count("SELECT count(*) FROM expected WHERE failure IS NULL AND reason IS NULL") == 12
+    )
     manifest = json.loads(bench.job(A).manifest)
     assert manifest["outcome"] == "done"
     assert len(manifest["products"]) == 6
@@ -66,7 +68,7 @@ def test_unchanged_bytes_keep_row_and_index_and_changed_ones_supersede(bench):
     assert bench.rows("SELECT id_process, state FROM process WHERE fclass != 17 ORDER BY 1") == rows
     assert bench.job(A).attempts == 2
     bench.hold_together()
-    owed = bench.rows("SELECT id_process FROM owed ORDER BY 1")
+    owed = bench.rows("SELECT id_process FROM expected ORDER BY 1")
     assert owed == [(ident,) for ident, _state in rows]
 
     bench.told(salt="other").run([unit_plan(A)])
@@ -108,7 +110,7 @@ def test_good_items_are_registered_and_missing_ones_carry_their_reason(bench):
     assert "left no file" in reasons[C]
     assert f"{A}_001_003" in reasons[A]
     assert len(bench.live()) == 3 * 2 * 3
-    failures = bench.rows("SELECT name, failure FROM owed WHERE failure IS NOT NULL")
+    failures = bench.rows("SELECT name, failure FROM expected WHERE failure IS NOT NULL")
     assert len(failures) == 6
     assert {name[:14] for name, _reason in failures} == {
         f"{A}_001_003",

@@ -64,7 +64,8 @@ def test_360_jobs_that_end_at_once_are_registered_while_others_write(tmp_path):
     began = time.monotonic()
     planned = bench.claim(plans)
     print(
-        f"planned {MANY} jobs of {len(plans[0].owed)} products in {time.monotonic() - began:.2f} s"
+        f"planned {MANY} jobs of {len(plans[0].expected)} products "
+        f"in {time.monotonic() - began:.2f} s"
     )
     assert len(planned.claimed) == MANY
     for spec in planned.claimed:

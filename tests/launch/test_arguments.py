@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snfpipe.config.project import Plan
+from snfpipe.config.plan_file import PlanFile
+from snfpipe.declarations.registry import plan_spec
 from snfpipe.errors import SnfError, UsageError
 from snfpipe.launch.arguments import parse, split
 
 OPTIONS = {
     "truncate_r": [5100, 9700], "psf": "gaussian-moffat", "sigma": 3.0, "degree": 3, "flat": True,
 }  # fmt: skip
-PLAN = Plan("extract_star", "e", "PES", ("night",), ("cubes",), OPTIONS, {"-R": "always so"}, {})
+PLAN = PlanFile(plan_spec("extract_star"), OPTIONS, {"-R": "always so"}, {}, Path("e.toml"))
 
 
 def test_an_old_command_line_is_understood():

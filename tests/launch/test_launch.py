@@ -20,7 +20,7 @@ def jobs(project: Project) -> list[tuple[object, ...]]:
 
 
 def counts(project: Project) -> list[int]:
-    tables = ("production", "job", "attempt", "owed", "product_index", "process", "file")
+    tables = ("production", "job", "attempt", "expected", "product_index", "process", "file")
     return [int(project.query(f"SELECT count(*) FROM {table}")[0][0]) for table in tables]
 
 

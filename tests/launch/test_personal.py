@@ -8,7 +8,7 @@ import pytest
 
 from snfpipe.config.project import load_project
 from snfpipe.db.session import open_database
-from snfpipe.plans import PLANS
+from snfpipe.plans.selection import select
 from tests.e2e.project import Project
 from tests.launch.conftest import LIST, NIGHTS, call, ordered, settle
 
@@ -32,7 +32,7 @@ def selected(project: Project, configured: object) -> set[str]:
     database = open_database(load_project(project.root).site.database_url, project.root)
     step = configured.steps[-1]  # type: ignore[attr-defined]
     with database.read() as session:
-        plans = PLANS[step.plan].select(session, step, NIGHTS)
+        plans = select(session, step, NIGHTS)
     database.close()
     return {given.path for plan in plans.values() for given in plan.inputs}
 
@@ -83,7 +83,7 @@ def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced,
         return ordered(produced, *words, mode="e", prefix=prefix)
 
     both = {prefix: submit(prefix, 9000) for prefix in ("ONE", "TWO")}
-    owed = "SELECT id_process FROM owed JOIN job ON job.id = job_id WHERE state = 'queued'"
+    owed = "SELECT id_process FROM expected JOIN job ON job.id = job_id WHERE state = 'queued'"
     promised = [ident for (ident,) in produced.query(owed)]
     assert promised
     assert len(set(promised)) == len(promised)

@@ -22,7 +22,7 @@ import pytest
 
 from snfpipe.cli.qstat2 import qstat2
 from snfpipe.db import lease
-from snfpipe.db.models import QueueLook
+from snfpipe.db.models import QueueSnapshot
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.jobs.queue_snapshot import SharedQueue
@@ -92,7 +92,7 @@ def test_ten_who_watch_and_one_who_harvests_ask_once(bench):
 def age(bench: Bench, seconds: float) -> None:
     """Make the last look older."""
     with bench.database.write() as session:
-        row = session.get(QueueLook, "local")
+        row = session.get(QueueSnapshot, "local")
         row.taken -= timedelta(seconds=seconds)
 
 

@@ -46,7 +46,7 @@ def test_a_long_list_is_created_and_submitted_in_parts(project, long_list):
     told = holds_schema("wrap_batch_jobs", done.out)
     assert done.code == 0, done.err
     assert (told["parts"], told["submitted"]) == (3, 2)
-    why = {(it["deed"], it["state"], it["reason"]): it["units"] for it in told["deeds"]}
+    why = {(it["action"], it["state"], it["reason"]): it["units"] for it in told["actions"]}
     unseen = {("settle", "not created", NO_FRAMES.format(night)): 1 for night in long_list[2:]}
     assert why == {("submit", "not created", ""): 2, **unseen}
     units = [unit for (unit,) in project.query("SELECT unit FROM job ORDER BY unit")]

@@ -68,7 +68,7 @@ def test_a_file_that_a_job_in_hand_may_be_registering_does_not_count(case):
     name = CUBE.replace("_000.fits", "_001.fits")
     (case.archive / FOLDER / name).write_bytes(b"linked, not committed yet")
     case.driven.query(
-        "UPDATE owed SET id_process = :new WHERE id_process LIKE '63340010034022000%'",
+        "UPDATE expected SET id_process = :new WHERE id_process LIKE '63340010034022000%'",
         new="633400100340220000203001",
     )
     case.driven.query("UPDATE job SET state = 'running' WHERE name LIKE '%SAMPLEc-06334'")

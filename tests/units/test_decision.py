@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snfpipe.states import MEANING, State
-from snfpipe.units.decision import Act, judge, needs_digest
+from snfpipe.units.decision import Action, decide, needs_digest
 from snfpipe.units.job_rows import JobRow
 
 
@@ -15,36 +15,36 @@ def row(state: State, digest: str | None = "d1") -> JobRow:
 
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_one_act_for_each_digest(state):
-    same = judge(row(state), "d1", manifest_there=True)
-    other = judge(row(state), "d2", manifest_there=True)
+    same = decide(row(state), "d1", manifest_there=True)
+    other = decide(row(state), "d2", manifest_there=True)
     meaning = MEANING[state]
     if meaning.in_hand:
-        assert (same.act, other.act) == (Act.ADOPT, Act.ADOPT)
+        assert (same.action, other.action) == (Action.ADOPT, Action.ADOPT)
     elif not meaning.settled:
-        assert (same.act, other.act) == (Act.RUN, Act.RUN)
+        assert (same.action, other.action) == (Action.RUN, Action.RUN)
     elif state in (State.WAIVED, State.VALIDATED):
-        assert (same.act, other.act) == (Act.NOTHING, Act.NOTHING)
+        assert (same.action, other.action) == (Action.NOTHING, Action.NOTHING)
     else:
-        assert (same.act, other.act) == (Act.NOTHING, Act.RUN)
+        assert (same.action, other.action) == (Action.NOTHING, Action.RUN)
 
 
 def test_a_unit_without_a_job_runs():
-    assert judge(None, None, manifest_there=False).act is Act.RUN
+    assert decide(None, None, manifest_there=False).action is Action.RUN
 
 
 def test_a_settled_failure_is_kept_with_its_reason():
-    standing = judge(row(State.FAILED), "d1", manifest_there=True)
-    assert (standing.act, standing.word, standing.reason) == (Act.NOTHING, "failed", "why")
+    decision = decide(row(State.FAILED), "d1", manifest_there=True)
+    assert (decision.action, decision.word, decision.reason) == (Action.NOTHING, "failed", "why")
 
 
 def test_a_missing_manifest_is_rewritten_and_never_re_run():
-    assert judge(row(State.DONE), "d1", manifest_there=False).act is Act.REWRITE
+    assert decide(row(State.DONE), "d1", manifest_there=False).action is Action.REWRITE
 
 
 def test_a_validated_unit_is_never_redone_but_says_that_it_is_outdated():
-    standing = judge(row(State.VALIDATED), "d2", manifest_there=True)
-    assert standing.act is Act.NOTHING
-    assert standing.word == "validated but outdated"
+    decision = decide(row(State.VALIDATED), "d2", manifest_there=True)
+    assert decision.action is Action.NOTHING
+    assert decision.word == "validated but outdated"
 
 
 def test_only_settled_units_that_could_run_again_need_their_inputs_selected():

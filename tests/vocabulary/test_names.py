@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snfpipe import names
+from snfpipe.declarations.unit_kinds import NIGHT, TARGET
 from snfpipe.errors import BadName
 from snfpipe.names import ExposureId, Night, PoseId, ProductName, RawName, RunId, VersionName
 
@@ -146,7 +147,7 @@ def test_versions() -> None:
 def test_a_production_id_stands_for_the_version_everywhere() -> None:
     personal = VersionName.outver("HEAD", 13)
     production = names.production_name("NICO-", personal, "PATTEST", "a")
-    assert names.job_name(production, "LSQ13vy", "target") == "NICO-0013-PATTESTa-LSQ13vy"
+    assert f"{production}-{TARGET.code('LSQ13vy')}" == "NICO-0013-PATTESTa-LSQ13vy"
     name = ProductName(ExposureId.parse("09_239_060_003"), 4, 640, 110, personal.number, 1)
     assert str(name) == "09_239_060_003_4_640_110_00-13_001.fits"
     assert name.archive_path.startswith("Prod/00-13/09/239/")
@@ -155,13 +156,13 @@ def test_a_production_id_stands_for_the_version_everywhere() -> None:
 @pytest.mark.parametrize(
     ("meta_prefix", "version", "prefix", "letter", "unit", "unit_kind", "job"),
     [
-        ("SNF-", "SNF-02-03", "NEWYORK", "f", "PTF09dlc", "target", "SNF-0203-NEWYORKf-09dlc"),
-        ("SNF-", "SNF-01-15", "Pr0115", "z", "10_145", "night", "SNF-0115-Pr0115z-10145"),
+        ("SNF-", "SNF-02-03", "NEWYORK", "f", "PTF09dlc", TARGET, "SNF-0203-NEWYORKf-09dlc"),
+        ("SNF-", "SNF-01-15", "Pr0115", "z", "10_145", NIGHT, "SNF-0115-Pr0115z-10145"),
     ],
 )
 def test_real_jobs(meta_prefix, version, prefix, letter, unit, unit_kind, job) -> None:
     name = names.production_name(meta_prefix, VersionName.parse(version), prefix, letter)
-    assert names.job_name(name, unit, unit_kind) == job
+    assert f"{name}-{unit_kind.code(unit)}" == job
     assert names.check_production(name) == name
 
 
@@ -185,12 +186,12 @@ def test_real_productions(name: str) -> None:
     ],
 )
 def test_a_targets_name_is_shortened_in_job_names_and_nowhere_else(target: str, unit: str) -> None:
-    assert names.job_unit(target, "target") == unit
-    assert names.job_folder("PES", target, "target") == f"PES/{target}"
+    assert TARGET.code(target) == unit
+    assert TARGET.folder(target) == target
 
 
 def test_a_job_folder_of_a_night() -> None:
-    assert names.job_folder("PES", "09_239", "night") == "PES/09/239"
+    assert NIGHT.folder("09_239") == "09/239"
 
 
 # --- refusals ------------------------------------------------------------------------------

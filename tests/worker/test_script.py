@@ -38,7 +38,7 @@ def by_hand(folder: AttemptFolder, **environment: str) -> subprocess.CompletedPr
 def real(root: Path, **given) -> AttemptFolder:
     """An attempt around the tests' real program."""
     spec = make_spec(root, products=[product(1, plot="png"), product(2)], **given)
-    return write_attempt(replace(spec, command=(sys.executable, str(PROGRAM))))
+    return write_attempt(replace(spec, commands=((sys.executable, str(PROGRAM)),)))
 
 
 def test_by_hand_a_script_does_what_the_engine_would_and_only_once(tmp_path):
@@ -109,7 +109,7 @@ def test_names_are_data_in_a_script(tmp_path, text):
         spec,
         unit=text,
         plan=text,
-        command=(*spec.command, text),
+        commands=((*spec.commands[0], text),),
         environment=spec.environment | {"SNF_ODD": text},
     )
     folder = write_attempt(spec)

@@ -15,6 +15,7 @@ import numpy as np
 from astropy.io import fits
 from scipy.ndimage import uniform_filter
 
+from snfpipe.fclass import PREPROCESSED
 from snfpipe.reduce import calibration
 from snfpipe.reduce.detector.frames import (
     BadInput,
@@ -32,7 +33,6 @@ from snfpipe.reduce.programs.program import Result, Work, make_options
 MASKED = 1e30
 
 #: Raw Fclass -> Fclass preprocessed.
-_PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 24: 24, 25: 70, 52: 54, 60: 61}
 
 #: Value of a worklist -> card of the header, with its comment.
 _CARDS = {
@@ -214,7 +214,7 @@ def _header(
     header["CHANNEL"] = channel
     fclass = raw_class(raw)
     if fclass is not None:
-        header["FCLASS"] = (_PREPROCESSED.get(fclass, fclass), "File class")
+        header["FCLASS"] = (PREPROCESSED.get(fclass, fclass), "File class")
     header["CALIBDAT"] = (calibration.digest("file_quality"), "Calibration data, their digest")
     header["OVSCDONE"] = (True, "Overscan taken off")
     header["BUNIT"] = "electron"

@@ -405,5 +405,6 @@ def upgrade() -> None:
         sa.Column("usage", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("engine", name=op.f("pk_queue_look")),
     )
-    for statement in stamps.statements(op.get_bind().dialect.name):
+    tables = ("run", "exposure", "pose", "pose_measure", "process", "file", "target")
+    for statement in stamps.statements(op.get_bind().dialect.name, tables):
         op.execute(statement)
