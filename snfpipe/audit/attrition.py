@@ -21,16 +21,14 @@ from snfpipe.db.session import Database
 from snfpipe.declarations.unit_kinds import Observed
 from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.reach import Members
-from snfpipe.states import FAILURES, MEANING
+from snfpipe.states import FAILURES, State
 from snfpipe.units.states import GOES_ON, UnitState
 
 AUDIT = "job_attrition"
 
-_FAILING = {str(it) for it in FAILURES} | {"queue error", "validated but outdated"}
+_FAILING = {*FAILURES, State.QUEUE_ERROR, "validated but outdated"}
 #: What of something is left after a step; counts why where it stops.
 _LeftIn = Callable[[Step, str, set[str], Counter[str]], set[str] | None]
-
-_WORDS = [str(state) for state in MEANING]
 
 
 def job_attrition(
@@ -85,7 +83,7 @@ def _states(steps: Sequence[Step], units: Iterable[UnitState], title: str) -> Re
             open_units[unit.step, unit.word].append(unit)
     findings += [_open(members) for members in open_units.values()]
     seen = {word for counter in counts.values() for word in counter}
-    words = [word for word in _WORDS if word in seen] + sorted(seen - set(_WORDS))
+    words = [word for word in State if word in seen] + sorted(seen - set(State))
     rows = [
         (step.key, len(step.units), *(counts[step.key][word] for word in words)) for step in steps
     ]

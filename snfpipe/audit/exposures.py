@@ -31,18 +31,14 @@ def follow_exposures(
     nights = sorted(
         {n for it in steps for unit in it.units for n in it.kind.nights(unit, observed)}
     )
-    raw = 0
-    for part in store.chunks(nights):
-        raw += session.scalar(
-            sa.select(sa.func.count()).where(
-                Process.fclass == _SCIENCE[0],
-                Process.xfclass == _SCIENCE[1],
-                Process.version == 0,
-                Process.night.in_(part),
-                Process.state == "live",
-                Process.channel.op("&")(_SPECTRAL) != 0,
-            )
-        ) or 0  # fmt: skip
+    science = sa.select(sa.func.count()).where(
+        Process.fclass == _SCIENCE[0],
+        Process.xfclass == _SCIENCE[1],
+        Process.version == 0,
+        Process.state == "live",
+        Process.channel.op("&")(_SPECTRAL) != 0,
+    )
+    raw = sum(store.scalars_in(session, science, Process.night, nights))
     counts = _declared(session, steps)
     rows: list[tuple[object, ...]] = []
     for step in steps:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
-from snfpipe.audit.archived import Watch, audit_archive
+from snfpipe.audit.archived import audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
@@ -31,6 +31,7 @@ from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.selection import expected_products
 from snfpipe.plans.unit_plan import ExpectedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
 
@@ -91,12 +92,11 @@ class _Books:
             return str(ProductName.from_id(self.live[base][0].id_process))
         if base in self.declared:
             return self.declared[base].name
-        extension = self.owed[base].extension
-        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", extension))
+        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", self.owed[base].extension))
 
 
 def audit_products(
-    project: Project, database: Database, *, verify: bool = False, watch: Watch | None = None
+    project: Project, database: Database, *, verify: bool = False, watch: Watch = lambda: None
 ) -> Report:
     """Hold the configured production's products against what it owes; changes nothing.
 
@@ -109,7 +109,7 @@ def audit_products(
     verify : bool
         Read every file: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
     """
     findings: list[Finding] = []
     books = []
@@ -172,13 +172,9 @@ def _read(session: Session, project: Project, step: Step) -> _Books:
         if product.unit in units:
             book.live[product.id_process[:-INDEX_DIGITS]].append(product)
     for owed in expected_products(session, step, step.units):
-        book.owed[_base(owed, project.number)] = owed
+        first = ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number)
+        book.owed[first.base] = owed
     return book
-
-
-def _base(owed: ExpectedProduct, number: int) -> str:
-    """Return an owed product's process id without its index."""
-    return ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, number).base
 
 
 def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
@@ -202,11 +198,9 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
 
 def _bad_frames(session: Session, project: Project, nights: Sequence[str]) -> Iterator[Finding]:
     """Yield the raw frames that could not be taken: what they would owe, nobody knows."""
-    for part in store.chunks(nights):
-        query = sa.select(BadFrame.path, BadFrame.reason).where(BadFrame.night.in_(part))
-        for path, reason in session.execute(query.order_by(BadFrame.path)):
-            if not (project.site.raw / path).exists():
-                continue  # somebody took it away
+    query = sa.select(BadFrame.path, BadFrame.reason).order_by(BadFrame.path)
+    for path, reason in store.rows_in(session, query, BadFrame.night, nights):
+        if (project.site.raw / path).exists():  # nobody took it away
             yield Finding(
                 AUDIT, Kind.WRONG, PurePosixPath(path).name, path, f"raw frame not taken: {reason}",
                 "replace or remove it, then `snf arrive` and `doit`",

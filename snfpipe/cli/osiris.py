@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
+from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config.project import load_project
-from snfpipe.errors import UsageError, shown
+from snfpipe.errors import UsageError, printable, shown
 
 if TYPE_CHECKING:
     from snfpipe.config.project import Project
@@ -86,10 +86,9 @@ def osiris(once: bool, **given: Any) -> int:
       osiris --since 2026-11-20 >> osiris.log
       osiris --submit
     """
-    project = load_project()
     if given["submit"]:
-        return _submit(project, given, "Osiris", "Anubis")
-    with _osiris(project, given) as one:
+        return _submit(given, "Osiris", "Anubis")
+    with _osiris(given) as (_project, one):
         if given["dry_run"]:
             return _preview(one, given["as_json"])
         one.begin()
@@ -113,10 +112,9 @@ def anubis(**given: Any) -> int:
       anubis
       anubis --submit
     """
-    project = load_project()
     if given["submit"]:
-        return _submit(project, given, "Anubis")
-    with _osiris(project, given) as one:
+        return _submit(given, "Anubis")
+    with _osiris(given) as (project, one):
         if given["dry_run"]:
             return _preview(one, given["as_json"])
         if given["job_limit_s"]:
@@ -146,17 +144,12 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
       update_sge_job -n SNF-0203-SAMPLEc-06334.out SNF-0203-SAMPLEc-06334.err
     """
     from snfpipe.daemon.by_hand import settle_by_hand
-    from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
     from snfpipe.states import FAILURES
 
-    project = load_project()
-    database = open_database(project.site.database_url, project.root)
-    try:
+    with opened() as (project, database):
         engine = make_engine(project.site)
         verdict = settle_by_hand(project, database, engine, out, err, dry_run=dry_run)
-    finally:
-        database.close()
     new, reason = verdict.outcome.state, verdict.outcome.reason
     if as_json:
         print_json({"job": verdict.job, "unit": verdict.unit, "old": verdict.old, "new": new,
@@ -171,10 +164,9 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
 
 
 @contextmanager
-def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
-    """Give the daemon, which hears signals; however it ends, it keeps no lease."""
+def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
+    """Give project and daemon, which hears signals; however it ends, it keeps no lease."""
     from snfpipe.daemon.osiris import Osiris
-    from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
 
     limit_s = given["limit_s"]
@@ -182,39 +174,32 @@ def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
         from snfpipe.daemon.osiris_batch import time_to_serve
 
         limit_s = time_to_serve(given["job_limit_s"])
-    with ExitStack() as at_end:
-        database = open_database(project.site.database_url, project.root)
-        at_end.callback(database.close)
+    with opened() as (project, database):
         one = Osiris(
             project, database, make_engine(project.site), _say(given["as_json"]),
             heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=given["since"],
         )  # fmt: skip
-        at_end.callback(one.end)
-        for number in _STOPPING:
-            signal.signal(number, lambda _number, _frame: one.stop())
-        yield one
+        try:
+            for number in _STOPPING:
+                signal.signal(number, lambda _number, _frame: one.stop())
+            yield project, one
+        finally:
+            one.end()
 
 
 def _say(as_json: bool) -> Callable[[Event], None]:
-    """Return what prints events, a line each."""
+    """Return what prints events, a line each, at once."""
 
-    def as_text(event: Event) -> None:
-        told = ": ".join(filter(None, (event.state or event.text, event.reason)))
-        what = " ".join(filter(None, (event.kind, event.job, told)))
-        _print(f"{_written(event.time)} {what}")
+    def say(event: Event) -> None:
+        if as_json:
+            line = json.dumps(asdict(event) | {"time": _written(event.time)})
+        else:
+            told = ": ".join(filter(None, (event.state or event.text, event.reason)))
+            line = " ".join(filter(None, (_written(event.time), event.kind, event.job, told)))
+        sys.stdout.write(f"{printable(line)}\n")
+        sys.stdout.flush()
 
-    def as_object(event: Event) -> None:
-        import json
-
-        _print(json.dumps(asdict(event) | {"time": _written(event.time)}))
-
-    return as_object if as_json else as_text
-
-
-def _print(line: str) -> None:
-    """Print a line at once; control characters of foreign text are shown, not sent."""
-    sys.stdout.write((line if line.isprintable() else ascii(line)[1:-1]) + "\n")
-    sys.stdout.flush()
+    return say
 
 
 def _written(moment: datetime) -> str:
@@ -245,17 +230,14 @@ def _preview(one: Osiris, as_json: bool) -> int:
 # --- as batch jobs -------------------------------------------------------------------------
 
 
-def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
+def _submit(given: dict[str, Any], *names: str) -> int:
     """Submit those of the daemons that are not there yet to the daemon queue."""
     from snfpipe.daemon.osiris import Event
     from snfpipe.daemon.osiris_batch import LIMIT_S, alone, standing, submit
-    from snfpipe.db.session import open_database
 
     say = _say(given["as_json"])
     limit_s = given["limit_s"] or LIMIT_S
-    with ExitStack() as at_end:
-        database = open_database(project.site.database_url, project.root)
-        at_end.callback(database.close)
+    with opened() as (project, database), ExitStack() as at_end:
         if not given["dry_run"]:
             at_end.enter_context(alone(project, database))
         there, in_error = standing(project, database)
@@ -281,22 +263,3 @@ def _words(given: dict[str, Any]) -> list[str]:
     if given["as_json"]:
         words.append("--json")
     return words
-
-
-def osiris_main() -> None:
-    """Be ``osiris``."""
-    console(lambda: osiris, "osiris")
-
-
-def anubis_main() -> None:
-    """Be ``anubis``."""
-    console(lambda: anubis, "anubis")
-
-
-def update_sge_job_main() -> None:
-    """Be ``update_sge_job``."""
-    console(lambda: update_sge_job, "update_sge_job")
-
-
-if __name__ == "__main__":
-    console(lambda: click.Group(commands={"osiris": osiris, "anubis": anubis}), "osiris")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
@@ -54,8 +53,7 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
 
         @cache  # opened once, as soon as it answers
         def database() -> Database:
-            opened = closing(open_database(site.database_url, project.root))
-            return stack.enter_context(opened)
+            return stack.enter_context(closing(open_database(site.database_url, project.root)))
 
         def look() -> Queue:
             return queue(site, database(), engine, patterns)
@@ -127,8 +125,3 @@ def _clock(seconds: float | None) -> str:
         return ""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def main() -> None:
-    """Be ``qstat2``."""
-    console(lambda: qstat2, "qstat2")

@@ -20,11 +20,10 @@ from snfpipe.config.project import Project
 from snfpipe.db import lease, store
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
-from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, told
 from snfpipe.jobs.active import InHand, of_engine
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
-from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import restore_manifests
 from snfpipe.jobs.submit import Submitter
@@ -91,11 +90,8 @@ class Osiris:
         since: datetime | None = None,
     ) -> None:
         database = database.with_patience(_SHORT_S)  # it says so, and looks again
-        self._project = project
-        self._database = database
-        self._engine = engine
-        self.say = say
-        self._heartbeat_s = heartbeat_s
+        self._project, self._database, self._engine = project, database, engine
+        self.say, self._heartbeat_s = say, heartbeat_s
         self._deadline = None if limit_s is None else time.monotonic() + limit_s
         self._since = since
         self._whose = of_engine(engine)
@@ -106,21 +102,17 @@ class Osiris:
         self._renewed = float("-inf")
         self._tidied = float("-inf")
         self._away: Callable[[], object] | None = None  # what could not be done
-        self._stopping = False
+        #: Whether it was told to stop.
+        self.stopped = False
 
     def stop(self) -> None:
         """Hand over after what is being written now; a signal handler may call it."""
-        self._stopping = True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopping
+        self.stopped = True
 
     @property
     def over(self) -> bool:
         """Whether it is to stop: told so, or at the end of its time."""
-        return self._stopping or (self._deadline is not None and time.monotonic() > self._deadline)
+        return self.stopped or (self._deadline is not None and time.monotonic() > self._deadline)
 
     def begin(self) -> None:
         """Take the lease.
@@ -169,8 +161,7 @@ class Osiris:
             while not self.over and self._keep():
                 began = time.monotonic()
                 beside()
-                settled = self._reach(self.cycle)
-                if not settled:
+                if not self._reach(self.cycle):
                     self._pause(self._project.site.poll_s - (time.monotonic() - began))
         finally:
             self.end()
@@ -197,12 +188,11 @@ class Osiris:
         """Give the lease back if it was taken, so that Anubis need not wait for it to run out."""
         if self._renewed == float("-inf"):
             return
-
-        def work() -> bool:
-            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
-            return True
-
-        self._reach(work)
+        self._reach(
+            lambda: self._database.transact(
+                lambda session: lease.release(session, self._lease, self._me)
+            )
+        )
         self._renewed = float("-inf")
         self.say(Event("stopped", "whoever waits takes over now"))
 
@@ -218,11 +208,14 @@ class Osiris:
             settled += self._submitter.send()
         except ServiceUnavailable as error:  # what has ended is settled all the same
             trouble = error
-        settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
+        settled += self._harvester.look(
+            self._since or store.utc_now() - LATE, lambda: not self.over and self._keep()
+        )
         if settled:
             killpoint("osiris:before-report")
         for job in settled:
-            self.say(_told(job))
+            words = (job.job, job.production, job.unit, job.state.value, job.reason)
+            self.say(Event("settled", "", *words))
         if time.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
         if trouble := trouble or self._harvester.trouble:
@@ -277,10 +270,6 @@ class Osiris:
                 )
         return False
 
-    def _go_on(self) -> bool:
-        """Renew the lease in the middle of a long harvest; tell whether to go on with it."""
-        return not self.over and self._keep()
-
     # --- services that go away --------------------------------------------------------------
 
     def _reach(self, work: Callable[[], T]) -> T | None:
@@ -290,8 +279,7 @@ class Osiris:
         except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
             if self._away is None:
                 self._away = work
-                told = error.message if isinstance(error, SnfError) else str(error)
-                self.say(Event("service away", told))
+                self.say(Event("service away", told(error)))
             self._pause(max(1.0, self._project.site.poll_s))
             return None
         if self._away == work:  # the lease may well be renewed while a scheduler is away
@@ -304,8 +292,3 @@ class Osiris:
         until = time.monotonic() + seconds
         while not self.over and (left := until - time.monotonic()) > 0:
             time.sleep(min(0.2, left))
-
-
-def _told(job: Settled) -> Event:
-    """Return the event of a settled job."""
-    return Event("settled", "", job.job, job.production, job.unit, job.state.value, job.reason)

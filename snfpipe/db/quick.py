@@ -54,8 +54,7 @@ def quick_look(url: str, root: Path) -> Iterator[Ask]:
 
         def ask(query: str) -> list[tuple[Any, ...]]:
             cursor.execute(query)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
+            return list(cursor.fetchall())
 
         yield ask
     finally:

@@ -12,7 +12,7 @@ import copy
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from snfpipe.db import stamps
 from snfpipe.db.models import Base
 from snfpipe.db.quick import REVISION
-from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError
+from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError, told
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -61,19 +61,13 @@ class Database:
         """Either ``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
-    @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> AbstractContextManager[Session]:
         """Give a session that sees one state of the database and changes nothing."""
-        with self._session(writing=False) as session:
-            yield session
-            session.rollback()
+        return self._session(writing=False)
 
-    @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self) -> AbstractContextManager[Session]:
         """Give a session whose changes are committed at the end, or none of them."""
-        with self._session(writing=True) as session:
-            yield session
-            session.commit()
+        return self._session(writing=True)
 
     def with_patience(self, seconds: float) -> Database:
         """Return the same database for one who has better to do than to wait longer for it."""
@@ -119,6 +113,8 @@ class Database:
         try:
             with connection, Session(connection, expire_on_commit=False) as session:
                 yield session
+                if writing:
+                    session.commit()
         except sa.exc.DBAPIError as error:
             if _passing(error):
                 raise self._unavailable(error) from error
@@ -126,9 +122,8 @@ class Database:
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         """Say that the database is out of reach, without its password."""
-        cause = str(getattr(error, "orig", error)).strip().splitlines()
         return ServiceUnavailable(
-            f"database {self.shown} cannot be reached: {cause[0] if cause else 'no answer'}",
+            f"database {self.shown} cannot be reached: {told(error)}",
             hint="check that it runs and that the site's `database` (or SNF_DATABASE_URL) names it",
         )
 

@@ -45,8 +45,8 @@ class InHand:
     @property
     def attempt(self) -> AttemptFolder:
         """The attempt's folder."""
-        attempts = self.jobs / self.folder / f"{self.name}.attempts"
-        return AttemptFolder(attempts / f"{self.number:03}-{self.token}", self.name)
+        folder = self.jobs / self.folder
+        return AttemptFolder.numbered(folder, self.name, self.number, self.token)
 
 
 def of_project(project: Project) -> Whose:
@@ -68,11 +68,10 @@ def in_hand(
     lost_since: datetime | None = None,
 ) -> list[InHand]:
     """Return jobs in hand (or in other `states`), and those given up as lost since a moment."""
-    wanted: Whose = Job.state.in_([state.value for state in states])
+    wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)
-        given_up = sa.and_(Job.state == State.LOST.value, of_late)
-        wanted = sa.or_(wanted, given_up)
+        wanted = sa.or_(wanted, sa.and_(Job.state == State.LOST.value, of_late))
     query = (
         sa.select(
             Job.id, Production.id, Production.name, Job.name, Job.unit, Production.version,
@@ -86,10 +85,9 @@ def in_hand(
     )  # fmt: skip
     rows = session.execute(query).all()
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
-    state_of = {state.value: state for state in State}
     return [
         InHand(
-            ident, production_id, production, name, unit, jobs[version], folder, state_of[state],
+            ident, production_id, production, name, unit, jobs[version], folder, State(state),
             token, number, engine_id, submitted, outcome_of(accounting),
         )
         for ident, production_id, production, name, unit, version, folder, state, token, number,

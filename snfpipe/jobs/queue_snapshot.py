@@ -77,9 +77,7 @@ class SharedQueue:
     """
 
     def __init__(self, site: Site, database: Database, engine: Engine) -> None:
-        self._site = site
-        self._database = database
-        self._engine = engine
+        self._site, self._database, self._engine = site, database, engine
         self._lease = f"look {engine.name}"
         self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 
@@ -96,8 +94,7 @@ class SharedQueue:
         """
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
-        moment = store.utc_now()
-        look = Look(moment, self._engine.snapshot(), {}, skew=timedelta(0))
+        look = Look(store.utc_now(), self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
 
@@ -197,6 +194,5 @@ def usage_of(attempts: Mapping[str, AttemptFolder]) -> dict[str, Usage]:
     found = {}
     for key, attempt in attempts.items():
         with suppress(OSError, ValueError, TypeError):
-            words = attempt.usage.read_text(encoding="ascii").split()
-            found[key] = Usage(*map(float, words))
+            found[key] = Usage(*map(float, attempt.usage.read_text(encoding="ascii").split()))
     return found

@@ -106,8 +106,7 @@ class InFolder:
 
 def _under_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
     """Return the attempts from this folder that the engine still has, of any trial; their state."""
-    found = map(AttemptFolder.find, place.glob("*.attempts/[0-9][0-9][0-9]-*"))
-    made = {it.token: it for it in found}
+    made = {it.token: it for it in AttemptFolder.all_of(place)}
     known = engine.find(made) if made else {}
     there = engine.snapshot() if known else {}
     return {made[token]: str(there[ident]) for token, ident in known.items() if ident in there}

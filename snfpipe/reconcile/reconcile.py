@@ -25,6 +25,7 @@ from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.session import Database
 from snfpipe.errors import SnfError
+from snfpipe.grouping import grouped
 from snfpipe.reconcile import rows as rows
 from snfpipe.reconcile.cases import (
     AUDIT,
@@ -40,7 +41,7 @@ from snfpipe.reconcile.cases import (
 )
 from snfpipe.reconcile.memory import read_memory, write_memory
 from snfpipe.reconcile.repair import Plan
-from snfpipe.reconcile.stream import Limit, Progress, differences, registered
+from snfpipe.reconcile.stream import Limit, Progress, differences, quiet, registered
 from snfpipe.reconcile.verify import Verifier, registered_checksums
 from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen
@@ -97,7 +98,7 @@ def reconcile(
     database: Database,
     place: Place | None = None,
     options: Options = Options(),
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Reconciled:
     """Hold an archive against the rows.
 
@@ -200,14 +201,14 @@ def _twice(database: Database) -> _Twice:
 # --- looking -------------------------------------------------------------------------------
 
 
-def _scan(database: Database, place: Place, options: Options, progress: Progress | None) -> _Doubts:
+def _scan(database: Database, place: Place, options: Options, progress: Progress) -> _Doubts:
     """Compare rows and files; stop where too much differs."""
     expected = registered_count(database)
     limit = Limit(expected, options.max_wrong, place.shown)
     doubts = _Doubts([], set(), expected)
     expected_of = partial(registered_checksums, database)
     verifier = Verifier(place, expected_of, progress) if options.verify else None
-    files = registered(database, None if verifier else progress)
+    files = registered(database, quiet if verifier else progress)
     missing = 0
     for found in differences(files, place.walk(), verifier.take if verifier else None):
         limit.count()
@@ -247,8 +248,7 @@ def _gather(
         found_rows = rows.by_path(session, paths)
         promised = rows.promised(session, names)
         several = twice.generations
-        products = {row.id_process for row in found_rows.values()}
-        readers = rows.readers(session, products)
+        readers = rows.readers(session, {row.id_process for row in found_rows.values()})
         made = {row.job_id for same in named.values() for row in same}
         made |= {one.job_id for generations in several for one in generations}
         made |= {*promised.values()}
@@ -262,7 +262,9 @@ def _gather(
             rows=found_rows,
             named=named,
             seen=seen,
-            strays=_by_name(path for path in seen if path not in found_rows),
+            strays=grouped(
+                (posixpath.basename(path), path) for path in seen if path not in found_rows
+            ),
             jobs=rows.jobs(session, known | {it for ids in readers.values() for it in ids}),
             readers=readers,
             vouched=vouched,
@@ -270,14 +272,6 @@ def _gather(
             processes=rows.processes(session, [it.id_process for it in vouched.values()]),
             several=several,
         )
-
-
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return name -> paths of files without a row."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        found.setdefault(posixpath.basename(path), []).append(path)
-    return found
 
 
 def _strays(database: Database, facts: Facts, doubts: _Doubts) -> list[str]:

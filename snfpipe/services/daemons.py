@@ -20,6 +20,7 @@ from typing import Any
 
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
+from snfpipe.wholefile import text_of, write_whole
 from snfpipe.worker import processes
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
@@ -42,8 +43,7 @@ class Daemons:
     """
 
     def __init__(self, folder: Path, quick: Signals = SIGKILL) -> None:
-        self.folder = folder
-        self._quick = quick
+        self.folder, self._quick = folder, quick
         self._path = folder / "daemons.json"
         self._made = folder / "made"
         self._children: list[subprocess.Popen[bytes]] = []
@@ -221,20 +221,13 @@ class Daemons:
 
     def _processes(self) -> dict[str, str]:
         """Return name -> identity of what was started here, in the order of starting."""
-        known: dict[str, str] = self._read().get("processes", {})
-        return known
+        return dict(self._read().get("processes", {}))
 
     def _read(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return {}
-        return content
+        return dict(json.loads(text_of(self._path) or "{}"))
 
     def _write(self, content: dict[str, Any]) -> None:
-        aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps(content, indent=1))
-        aside.replace(self._path)
+        write_whole(self._path, json.dumps(content, indent=1))
 
 
 def need(package: str, path: str) -> Path:

@@ -44,8 +44,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def is_ours(folder: Path) -> bool:
     """Tell whether ``snf engine`` made a folder."""
-    former = all((folder / name).is_file() for name in _FORMERLY)
-    return former or (folder / _MARK).is_file()
+    return all((folder / name).is_file() for name in _FORMERLY) or (folder / _MARK).is_file()
 
 
 def check_free(folder: Path) -> None:

@@ -44,7 +44,8 @@ def simulate(
     Example:
       snf simulate --preset tiny --out work/raw --fault 06_336:missing_arc
     """  # noqa: D301 - click's own mark
-    from snfpipe.simulate.presets import change, find_preset
+    from snfpipe.simulate.changes import change
+    from snfpipe.simulate.presets import find_preset
     from snfpipe.simulate.survey import simulate_survey
 
     chosen = change(find_preset(preset), nights, faults, seed)

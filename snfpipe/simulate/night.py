@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -17,6 +16,7 @@ from snfpipe.names import Night
 from snfpipe.simulate import faults
 from snfpipe.simulate.presets import TARGETS, NightPlan, Preset
 from snfpipe.simulate.schedule import Frame, night_frames
+from snfpipe.wholefile import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,16 +105,6 @@ def fits_bytes(pixels: NDArray[np.uint16], header: list[Card]) -> bytes:
     buffer = io.BytesIO()
     hdu.writeto(buffer)
     return buffer.getvalue()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_frame(

@@ -20,9 +20,7 @@ from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit
 from snfpipe.units.states import UnitState
 
-_FAILURES = {str(state) for state in FAILURES}
 _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
-_ON_THEIR_WAY = {str(state) for state in IN_HAND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class Status:
     @property
     def failing(self) -> bool:
         """Tell whether any failure stands."""
-        return any(trouble.state in _FAILURES for trouble in self.troubles)
+        return any(trouble.state in FAILURES for trouble in self.troubles)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -83,7 +81,7 @@ def status(project: Project) -> Status:
     troubles = [
         Trouble(task, words[task], decision.reason)
         for task, decision in found.decisions.items()
-        if decision.word in _FAILURES or decision.word == VALIDATED_OUTDATED
+        if decision.word in FAILURES or decision.word == VALIDATED_OUTDATED
     ]
     return Status(
         project.version.label,
@@ -119,7 +117,7 @@ def _word_and_blockers(found: Check, unit: Unit) -> tuple[str, tuple[str, ...]]:
     unchecked, unsettled = [], []
     for task in unit.upstream:
         above = found.decisions[task]
-        if above.action is Action.RUN or above.word in _ON_THEIR_WAY:
+        if above.action is Action.RUN or above.word in IN_HAND:
             unsettled.append(task)
         elif found.graph[task].step.validate == "person" and above.word in _TO_VALIDATE:
             unchecked.append(task)

@@ -45,11 +45,6 @@ class Watch:
     leftovers: int = 0
     loaded: Loaded = field(default_factory=Loaded)
 
-    @property
-    def over(self) -> bool:
-        """Whether the script has ended."""
-        return self.status is not None
-
     def look(self) -> None:
         """Measure the tree and note the first limit it is over."""
         self.tree.look()
@@ -118,7 +113,7 @@ def _watch(watch: Watch, usage: Path, started: float) -> None:
     told = float("-inf")
     while True:
         watch.reap()
-        if watch.over:
+        if watch.status is not None:
             return
         watch.look()
         if time.monotonic() - told > _TELL_EVERY_S:
@@ -148,7 +143,7 @@ def _pause(watch: Watch, pause_s: float) -> None:
 
 def _end_all(watch: Watch) -> None:
     """End whatever still runs: politely, and after a grace not so."""
-    ended_by_itself = watch.over
+    ended_by_itself = watch.status is not None
     deadline = time.monotonic() + _KILL_AFTER_S
     while not watch.reap():
         watch.look()
@@ -185,7 +180,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m snfpipe.worker.wrapper ATTEMPT_FOLDER", file=sys.stderr)
         return 2
-    return run(AttemptFolder.find(Path(sys.argv[1])))
+    return run(AttemptFolder.at(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

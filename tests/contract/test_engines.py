@@ -158,7 +158,7 @@ sys.path.insert(0, {source!r})
 from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place
 from tests.jobs.attempts import submission
-folder = AttemptFolder.find(Path({folder!r}))
+folder = AttemptFolder.at(Path({folder!r}))
 Place.from_json({place!r}).make().submit([submission(folder)])
 os.killpg(0, signal.SIGKILL)
 """

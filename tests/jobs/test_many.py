@@ -100,7 +100,7 @@ def test_the_folder_of_an_attempt_has_the_familiar_names(sqlite_bench):
     link = folder.job_folder / f"{spec.job}.sh"
     assert link.is_symlink()
     assert link.read_text() == before
-    assert AttemptFolder.find(folder.path) == folder
+    assert AttemptFolder.at(folder.path) == folder
     assert folder.load() == spec
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from snfpipe.simulate.changes import change
 from snfpipe.simulate.night import night_folder
-from snfpipe.simulate.presets import NightPlan, Preset, change, find_preset
+from snfpipe.simulate.presets import NightPlan, Preset, find_preset
 from snfpipe.simulate.survey import simulate_survey
 
 #: Four frames and no target: what the machinery around frames is tested with.

@@ -12,9 +12,10 @@ import pytest
 from astropy.io import fits
 
 from snfpipe.errors import UsageError
+from snfpipe.simulate.changes import change
 from snfpipe.simulate.faults import FAULTS
 from snfpipe.simulate.night import frame_content, planned_frames
-from snfpipe.simulate.presets import NightPlan, Preset, change, find_preset
+from snfpipe.simulate.presets import NightPlan, Preset, find_preset
 from snfpipe.simulate.schedule import Frame
 from snfpipe.simulate.survey import simulate_survey
 

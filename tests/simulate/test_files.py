@@ -13,11 +13,12 @@ from astropy.io import fits
 
 from snfpipe.errors import Refused
 from snfpipe.names import RawName
+from snfpipe.simulate.changes import change
 from snfpipe.simulate.headers import sexagesimal
 from snfpipe.simulate.instrument import frame_shape
 from snfpipe.simulate.logs import target_list
 from snfpipe.simulate.night import frame_content, planned_frames
-from snfpipe.simulate.presets import PRESETS, change, find_preset
+from snfpipe.simulate.presets import PRESETS, find_preset
 from snfpipe.simulate.survey import simulate_survey
 from tests.simulate.conftest import CALIBRATIONS, Made
 
