@@ -198,11 +198,12 @@ def copy(cursor, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -
 
 def _jobs(project, database) -> None:
     """Make the job rows, done but where a night has no arc."""
+    from snfpipe import clock
     from snfpipe.db import models, store
     from snfpipe.jobs.planning import ensure_production
 
     arcless = {night(n) for n in range(NIGHTS) if n % 100 == NO_ARC}
-    moment = store.utc_now()
+    moment = clock.utc_now()
     with database.write() as session:
         for step in project.steps:
             production_id = ensure_production(session, project, step)

@@ -19,6 +19,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.config.project import Project, load_project
 from snfpipe.db import models, store
 from snfpipe.db.session import Database, open_database
@@ -48,7 +49,7 @@ def fill(project: Project, database: Database) -> list[str]:
     checksum = hashlib.sha256(content).hexdigest()
     with database.write() as session:
         production = ensure_production(session, project, step)
-        moment = store.utc_now()
+        moment = clock.utc_now()
         for number in range(JOBS):
             night = Night.parse(f"{4 + number // 100:02}_{1 + number % 100:03}")
             unit = str(night)

@@ -27,6 +27,7 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from snfpipe import clock
 from snfpipe.daemon.osiris import Osiris
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
@@ -66,7 +67,7 @@ def stand_queued(farm: Bench, accounting: Path, first: int, count: int) -> list[
     with farm.database.write() as session:
         production = ensure_production(session, farm.project, farm.step)
         specimen = session.scalar(sa.select(Attempt.spec).limit(1))
-    moment = store.utc_now()
+    moment = clock.utc_now()
     jobs, attempts, lines = [], [], []
     farm.project.site.jobs.mkdir(exist_ok=True, parents=True)
     for start in range(0, count, ARRAY):
@@ -131,7 +132,7 @@ def matched(farm: Bench, accounting: Path) -> tuple[float, float]:
 
 def copy_and_update(farm: Bench, ends: list) -> float:  # type: ignore[type-arg]
     """Load outcomes by COPY and write them to the rows by a statement a table."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     text = "".join(
         f"{ident}\t{token}\t{end.exit_status}\t{end.cpu_s}\t{end.memory_mb}\t{end.host}\t"
         f"{datetime.fromtimestamp(end.started, UTC)}\t{datetime.fromtimestamp(end.ended, UTC)}\t"

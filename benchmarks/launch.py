@@ -22,6 +22,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import load_project
 from snfpipe.db import models, store
 from snfpipe.db.session import Database, open_database
@@ -69,7 +70,7 @@ def make_project(root: Path) -> None:
 
 def observe(root: Path, database: Database) -> None:
     """Fill the database: every target in some nights, B and R, with the cubes made of them."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     rows: dict[type[models.Base], list[dict[str, object]]] = {
         model: []
         for model in (models.Target, models.Run, models.Exposure, models.Pose, models.Production,

@@ -167,6 +167,7 @@ def observe(root: Path) -> None:
 
 def settle(root: Path) -> list[list[object]]:
     """Give every unit a settled job with the digest that is selected now; return the graph."""
+    from snfpipe import clock
     from snfpipe.config.project import load_project
     from snfpipe.db import models, store
     from snfpipe.db.session import open_database
@@ -184,7 +185,7 @@ def settle(root: Path) -> list[list[object]]:
         for step in project.steps:
             production_id = ensure_production(session, project, step)
             jobs = []
-            moment = store.utc_now()
+            moment = clock.utc_now()
             for unit, plan in PLANS[step.plan].select(session, step, step.units).items():
                 text = manifest_text(step.production, unit, State.DONE, "", selection(plan),
                                      step.identity, ())  # fmt: skip

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from snfpipe import clock
 from snfpipe.config.project import Project
-from snfpipe.db import lease, store
+from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.errors import Refused, ServiceUnavailable, SnfError
@@ -50,7 +50,7 @@ class Event:
     unit: str = ""
     state: str = ""
     reason: str = ""
-    time: datetime = field(default_factory=store.utc_now)
+    time: datetime = field(default_factory=clock.utc_now)
 
 
 def lease_name(engine: str) -> str:
@@ -96,7 +96,7 @@ class Osiris:
         self._engine = engine
         self.say = say
         self._heartbeat_s = heartbeat_s
-        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._deadline = None if limit_s is None else clock.monotonic() + limit_s
         self._since = since
         self._whose = of_engine(engine)
         self._harvester = Harvester(project, database, engine, self._whose)
@@ -120,7 +120,7 @@ class Osiris:
     @property
     def over(self) -> bool:
         """Whether it is to stop: told so, or at the end of its time."""
-        return self._stopping or (self._deadline is not None and time.monotonic() > self._deadline)
+        return self._stopping or (self._deadline is not None and clock.monotonic() > self._deadline)
 
     def begin(self) -> None:
         """Take the lease.
@@ -167,11 +167,11 @@ class Osiris:
         """
         try:
             while not self.over and self._keep():
-                began = time.monotonic()
+                began = clock.monotonic()
                 beside()
                 settled = self._reach(self.cycle)
                 if not settled:
-                    self._pause(self._project.site.poll_s - (time.monotonic() - began))
+                    self._pause(self._project.site.poll_s - (clock.monotonic() - began))
         finally:
             self.end()
 
@@ -185,8 +185,8 @@ class Osiris:
         """
         try:
             self.cycle()
-            until = time.monotonic() + 2 * self._engine.grace_s + 5
-            while self._harvester.in_doubt and not self.over and time.monotonic() < until:
+            until = clock.monotonic() + 2 * self._engine.grace_s + 5
+            while self._harvester.in_doubt and not self.over and clock.monotonic() < until:
                 self._pause(self._project.site.poll_s)
                 self.cycle()
             self._tidy()
@@ -208,7 +208,7 @@ class Osiris:
 
     def preview(self) -> list[tuple[InHand, Ended]]:
         """Return the jobs that would be settled now, and how; change nothing."""
-        return self._harvester.preview(self._since or store.utc_now() - LATE)
+        return self._harvester.preview(self._since or clock.utc_now() - LATE)
 
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
@@ -218,12 +218,12 @@ class Osiris:
             settled += self._submitter.send()
         except ServiceUnavailable as error:  # what has ended is settled all the same
             trouble = error
-        settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
+        settled += self._harvester.look(self._since or clock.utc_now() - LATE, self._go_on)
         if settled:
             killpoint("osiris:before-report")
         for job in settled:
             self.say(_told(job))
-        if time.monotonic() - self._tidied > _TIDY_EVERY_S:
+        if clock.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
         if trouble := trouble or self._harvester.trouble:
             raise trouble
@@ -233,17 +233,17 @@ class Osiris:
         """Do what need not be done every time."""
         if self._tidied == float("-inf"):  # whoever served before may have been killed
             restore_manifests(self._project, self._database, everything=True)
-        since = self._since or store.utc_now() - LATE
+        since = self._since or clock.utc_now() - LATE
         for late in note_late_ends(self._database, self._project.site, self._whose, since):
             self.say(Event("late end", f"attempt {late.number}: {late.text}", job=late.job))
         self._harvester.clear_incoming()
-        self._tidied = time.monotonic()
+        self._tidied = clock.monotonic()
 
     # --- the lease --------------------------------------------------------------------------
 
     def _take(self) -> bool:
         """Take or renew the lease; tell whether it is ours."""
-        began = time.monotonic()
+        began = clock.monotonic()
         ours = self._database.transact(
             lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s)
         )
@@ -265,7 +265,7 @@ class Osiris:
             The lease is another's.
         """
         while not self.over:
-            if time.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
+            if clock.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
                 return True
             ours = self._reach(self._take)
             if ours:
@@ -301,9 +301,9 @@ class Osiris:
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a word to stop."""
-        until = time.monotonic() + seconds
-        while not self.over and (left := until - time.monotonic()) > 0:
-            time.sleep(min(0.2, left))
+        until = clock.monotonic() + seconds
+        while not self.over and (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(0.2, left))
 
 
 def _told(job: Settled) -> Event:

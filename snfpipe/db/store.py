@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -16,11 +16,6 @@ from snfpipe.db.models import Base, Process, Production
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-
-
-def utc_now() -> datetime:
-    """Return the present as the database keeps times: UTC, naive."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+
+from snfpipe import clock
 
 _HEAD = 512
 
@@ -49,7 +50,7 @@ def mark_end(path: Path) -> Mark:
             tail = file.read(size - start)
             return _mark(file, start + tail.rfind(b"\n") + 1)
     except FileNotFoundError:
-        return Mark(time=time.time() - 1)
+        return Mark(time=clock.epoch_s() - 1)
 
 
 class GrowingFile:

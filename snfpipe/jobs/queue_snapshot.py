@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Site
 from snfpipe.db import lease, store
 from snfpipe.db.models import QueueLook
@@ -96,7 +96,7 @@ class SharedQueue:
         """
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
-        moment = store.utc_now()
+        moment = clock.utc_now()
         look = Look(moment, self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
@@ -120,7 +120,7 @@ class SharedQueue:
                 look = self._renew(age_s, fill=fill)
             if look is not None:
                 return look
-            time.sleep(_PAUSE_S)
+            clock.sleep(_PAUSE_S)
 
     def _take_lease(self, session: Session) -> bool:
         """Take the lease; one whose holder was killed on this host is not waited for."""
@@ -149,7 +149,7 @@ class SharedQueue:
 
     def _take(self) -> Look:
         """Ask the engine, and the wrappers of running jobs by the files they leave."""
-        moment = store.utc_now()
+        moment = clock.utc_now()
         states, notices = self._engine.snapshot(), self._engine.notices
         with self._database.read() as session:
             jobs = in_hand(session, self._site, of_engine(self._engine))
@@ -176,7 +176,7 @@ class SharedQueue:
     def _kept(self, session: Session, age_s: float) -> Look | None:
         """Return the last look if it is not older than `age_s`."""
         row = session.get(QueueLook, self._engine.name)
-        if row is None or store.utc_now() - row.taken > timedelta(seconds=age_s):
+        if row is None or clock.utc_now() - row.taken > timedelta(seconds=age_s):
             return None
         states = {ident: EngineState(state) for ident, state in row.states.items()}
         usage = {ident: Usage(*it) for ident, it in row.usage.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import socket
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project, Step
 from snfpipe.db import store
 from snfpipe.db.models import Job, Production
@@ -183,7 +183,7 @@ def note_command(folder: Path, words: Sequence[str], project: Project) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = shlex.join(word if word.isprintable() else ascii(word) for word in words)
-    moment = store.utc_now().isoformat(timespec="seconds")
+    moment = clock.utc_now().isoformat(timespec="seconds")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     with (folder / "CMD").open("a", encoding="utf-8") as file:
         file.write(f"# {moment} {who} {project.version.label} in {str(Path.cwd())!a}\n{shown}\n")
@@ -375,6 +375,6 @@ def _submit(
     while submitter.waiting:
         if progress:
             progress(total - submitter.waiting, total)
-        time.sleep(PAUSE_S)
+        clock.sleep(PAUSE_S)
         unsent += submitter.send()
     return Sent(total - len(unsent), {it.job: it.reason for it in [*failed, *unsent]})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.db.session import Database
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, Submission
@@ -125,5 +125,5 @@ def _send_all(engine: Engine, waiting: Mapping[str, Submission], progress: Progr
         if left:
             if progress:
                 progress(total - len(left), total)
-            time.sleep(PAUSE_S)
+            clock.sleep(PAUSE_S)
     return Sent(total - len(refused), refused)

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from snfpipe.db import store
+from snfpipe import clock
 from snfpipe.db.session import Database
 from snfpipe.errors import NotFound, Refused, printable, shown
 from snfpipe.errors import Place as At
@@ -332,7 +332,7 @@ class _Journal:
 
     def write(self, what: str, repair: Repair, *, whole: bool = False, why: str = "") -> None:
         """Add a word; it is on disk when this returns."""
-        record = {"key": repair.key, "is": what, "at": f"{store.utc_now():%Y-%m-%dT%H:%M:%S}"}
+        record = {"key": repair.key, "is": what, "at": f"{clock.utc_now():%Y-%m-%dT%H:%M:%S}"}
         if why:
             record["why"] = why
         content: dict[str, object] = dict(record)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.engines.commands import Commands
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.daemons import Daemons, need, need_root
@@ -170,13 +170,13 @@ class SlurmCluster:
 
     def _end_jobs(self) -> None:
         """End what runs; processes of a job do not descend from the daemons."""
-        deadline = time.monotonic() + _JOBS_S
+        deadline = clock.monotonic() + _JOBS_S
         with suppress(ServiceUnavailable):
             self._commands.call("scancel", "--full", "--signal=KILL", "--state=RUNNING")
-            while time.monotonic() < deadline:
+            while clock.monotonic() < deadline:
                 if not self._commands.ask("squeue", "-h", "-t", "RUNNING,COMPLETING"):
                     return
-                time.sleep(0.1)
+                clock.sleep(0.1)
 
     def command(self, *words: str) -> str:
         """Run one of Slurm's commands on this cluster; return what it prints."""

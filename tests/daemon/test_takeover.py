@@ -75,7 +75,9 @@ def test_osiris_killed_again_and_again_misses_no_job_and_settles_none_twice(tmp_
     bench.database.close()
 
 
-def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlite_bench):
+def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(
+    sqlite_bench, manual_clock
+):
     bench = sqlite_bench
     one, other = (Osiris(bench.project, bench.database, bench.engine, lambda _event: None,
                          heartbeat_s=1) for _n in range(2))  # fmt: skip
@@ -83,7 +85,7 @@ def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlit
     one.begin()
     with pytest.raises(Refused, match="host one"):
         other.begin()
-    time.sleep(1.1)
+    manual_clock.move(1.1)
     other.begin()
     with pytest.raises(Refused, match="took over"):
         one.serve()
@@ -91,7 +93,9 @@ def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlit
         assert lease.holder_of(session, lease_name("local")) == "host other"
 
 
-def test_osiris_hands_over_at_the_end_of_its_time_without_waiting_for_the_heartbeat(sqlite_bench):
+def test_osiris_hands_over_at_the_end_of_its_time_without_waiting_for_the_heartbeat(
+    sqlite_bench, manual_clock
+):
     bench = sqlite_bench
     said = []
     one = Osiris(bench.project, bench.database, bench.engine, said.append,

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project, Step
 from snfpipe.db import store
 from snfpipe.db.models import (
@@ -74,7 +75,7 @@ class Synthetic:
     def _finish(self, session, step: Step, production, night, exposures, made, above, index):
         fclass, xfclass, role = made
         name, folder = step.job_name(night), step.job_folder(night)
-        token, moment = secrets.token_hex(8), store.utc_now()
+        token, moment = secrets.token_hex(8), clock.utc_now()
         names = [self._name(night, run, fclass, xfclass, index) for run in range(1, exposures + 1)]
         products, selection, files = [], [], []
         for run, product in enumerate(names, 1):
