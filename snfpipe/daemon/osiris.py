@@ -8,6 +8,7 @@ of them believed dead, do no harm either: every change is conditional.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from snfpipe.killpoint import killpoint
 from snfpipe.worker import processes
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
 
 HEARTBEAT_S = 60.0
 _TIDY_EVERY_S = 60.0
@@ -212,6 +215,7 @@ class Osiris:
 
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
+        began = clock.monotonic()
         settled = self._submitter.adopt()
         trouble: ServiceUnavailable | None = None
         try:
@@ -225,6 +229,7 @@ class Osiris:
             self.say(_told(job))
         if clock.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
+        _LOGGER.debug("a turn of %.2f s: %d settled", clock.monotonic() - began, len(settled))
         if trouble := trouble or self._harvester.trouble:
             raise trouble
         return len(settled)
@@ -249,6 +254,7 @@ class Osiris:
         )
         if ours:
             self._renewed = began
+            _LOGGER.debug("holds the lease for %g s", self._heartbeat_s)
         return ours
 
     def _keep(self) -> bool:
