@@ -18,6 +18,7 @@ from snfpipe.config.versions import Program, Version
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, Job, Pose, Process, Run
 from snfpipe.db.session import Database, open_database
+from snfpipe.engines.base import Engine
 from snfpipe.engines.local import LocalEngine
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled
@@ -37,7 +38,7 @@ class Bench:
 
     project: Project
     database: Database
-    engine: Any
+    engine: Engine
 
     @property
     def step(self) -> Step:

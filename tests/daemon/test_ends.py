@@ -5,9 +5,11 @@ The real engines cannot be brought to say these things at will.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +18,7 @@ from snfpipe import clock
 from snfpipe.daemon.osiris import Event, Osiris
 from snfpipe.db.models import Attempt
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
-from snfpipe.errors import ServiceUnavailable
+from snfpipe.errors import Refused, ServiceUnavailable
 from snfpipe.jobs.active import of_engine
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
@@ -25,6 +27,7 @@ from snfpipe.worker import ledger
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 from tests.bench import Bench, night_of, unit_plan
 from tests.jobs.test_many import pretend
+from tests.manual_clock import ManualClock
 
 A, B = night_of(1800), night_of(1801)
 GRACE_S = 1.0
@@ -37,6 +40,7 @@ class Scripted:
     name: str = "scripted"
     grace_s: float = GRACE_S
     asks_scheduler: bool = False
+    notices: tuple[str, ...] = ()
     queue: dict[str, EngineState] = field(default_factory=dict)
     accounting: dict[str, EngineOutcome] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -61,6 +65,9 @@ class Scripted:
     def find(self, tokens: Collection[str]) -> dict[str, str]:
         return {token: it for token, it in self.elsewhere.items() if token in tokens}
 
+    def folders(self, _engine_ids: Collection[str]) -> dict[str, Path]:
+        return {}
+
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         return {it: self.accounting[it] for it in engine_ids if it in self.accounting}
 
@@ -68,13 +75,26 @@ class Scripted:
         for engine_id in engine_ids:
             self.queue.pop(engine_id, None)
 
+    def hold(self, _engine_ids: Collection[str]) -> None:
+        raise Refused("what is scripted cannot be held")
+
+    def release(self, _engine_ids: Collection[str]) -> None:
+        raise Refused("what is scripted cannot be held")
+
+
+@dataclass
+class ScriptedBench(Bench):
+    """A bench whose engine a test tells what to say."""
+
+    engine: Scripted
+
 
 @pytest.fixture
-def scripted(sqlite_bench, manual_clock) -> Bench:
-    return replace(sqlite_bench, engine=Scripted())
+def scripted(sqlite_bench: Bench, manual_clock: ManualClock) -> ScriptedBench:
+    return ScriptedBench(sqlite_bench.project, sqlite_bench.database, Scripted())
 
 
-def submit(bench: Bench, unit: str = A) -> JobSpec:
+def submit(bench: ScriptedBench, unit: str = A) -> JobSpec:
     """Claim and submit a unit; it is taken out of the queue at once, without a trace."""
     [spec] = bench.claim([unit_plan(unit)]).claimed
     submitter = bench.submitter()
@@ -85,7 +105,7 @@ def submit(bench: Bench, unit: str = A) -> JobSpec:
     return spec
 
 
-def says(bench: Bench, spec: JobSpec, **outcome) -> None:
+def says(bench: ScriptedBench, spec: JobSpec, **outcome: Any) -> None:
     """Let the accounting have an end."""
     bench.engine.accounting[f"id-{spec.token}"] = EngineOutcome(**outcome)
 
@@ -153,7 +173,8 @@ def test_a_disk_that_gives_errors_is_waited_for(scripted, monkeypatch):
         scripted.project, scripted.database, scripted.engine, said.append,
         heartbeat_s=3, limit_s=9,
     )  # fmt: skip
-    look, broken = scripted.engine.snapshot, [OSError(5, "Input/output error", "/archive")] * 4
+    look: Callable[[], Mapping[str, EngineState]] = scripted.engine.snapshot
+    broken = [OSError(5, "Input/output error", "/archive")] * 4
 
     def snapshot() -> Mapping[str, EngineState]:
         if broken:
@@ -296,7 +317,7 @@ def test_a_late_end_of_an_older_attempt_is_told_once_and_never_registered(script
     new = submit(scripted)
     AttemptFolder.of(old).taken.unlink()
     pretend(old)
-    said = []
+    said: list[Event] = []
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
     osiris.cycle()
@@ -324,7 +345,10 @@ def test_an_attempt_that_found_its_unit_taken_does_not_end_the_one_that_took_it(
     says(scripted, spec, exit_status=75)
     harvester = scripted.harvester()
     assert harvester.look() == []
-    records = [{"kind": "accounted", "missing": {}}, {"kind": "ending", "exit_status": 0}]
+    records: list[ledger.Record] = [
+        {"kind": "accounted", "missing": {}},
+        {"kind": "ending", "exit_status": 0},
+    ]
     ledger.append_all(path, records)
     [settled] = harvester.look()
     assert settled.state is State.DONE
@@ -349,7 +373,7 @@ def test_ends_of_all_kinds_are_noted_by_few_statements(scripted):
         specs = [submit(scripted, night) for night in nights]
         for spec in specs:
             says(scripted, spec, exit_status=1)
-        statements = []
+        statements: list[str] = []
         listen = (scripted.database.engine, "before_cursor_execute")
 
         def count(*given, into=statements):

@@ -19,14 +19,14 @@ from snfpipe.jobs.harvest import LATE
 from snfpipe.states import State
 from snfpipe.storage import archive
 from snfpipe.worker.spec import AttemptFolder, JobSpec
-from tests.bench import Bench, unit_plan
-from tests.daemon.test_ends import GRACE_S, A, B, give_up, says, scripted, submit
+from tests.bench import unit_plan
+from tests.daemon.test_ends import GRACE_S, A, B, ScriptedBench, give_up, says, scripted, submit
 from tests.jobs.test_many import pretend
 
 __all__ = ["scripted"]  # a fixture
 
 
-def ended(bench: Bench, unit: str = A) -> JobSpec:
+def ended(bench: ScriptedBench, unit: str = A) -> JobSpec:
     """Submit a job that runs to its end at once, and leaves its products."""
     spec = submit(bench, unit)
     pretend(spec)
@@ -110,7 +110,7 @@ def test_a_night_that_the_archive_does_not_take_holds_no_other_up(scripted, monk
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
     with monkeypatch.context() as patched:
-        patched.setattr(archive.os, "link", refuse)
+        patched.setattr(os, "link", refuse)
         with pytest.raises(ServiceUnavailable, match=stuck.job):
             osiris.once()
     assert [event.job for event in said if event.kind == "settled"] == [other.job]
@@ -141,7 +141,7 @@ def test_a_job_that_the_engine_still_has_is_left_alone_when_its_folder_is_away(s
     assert scripted.job(A).state == State.QUEUED
 
 
-def with_jobs_in(bench: Bench, folder: Path) -> Bench:
+def with_jobs_in(bench: ScriptedBench, folder: Path) -> ScriptedBench:
     """The same database and engine, as a checkout with a folder of jobs of its own has them."""
     name = bench.project.site.jobs.name
     site = replace(bench.project.site, jobs=folder / name, engine=bench.engine.name)

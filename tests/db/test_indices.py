@@ -39,7 +39,9 @@ def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """Collect the queries that are made."""
     queries: list[tuple[str, Any]] = []
 
-    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+    def note(
+        _connection: object, _cursor: object, statement: str, parameters: Any, *_more: object
+    ) -> None:
         if statement.lstrip().startswith("SELECT"):
             queries.append((statement, parameters))
 

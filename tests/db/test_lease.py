@@ -26,7 +26,9 @@ def test_a_lease_is_held_by_one_until_it_runs_out_or_is_given_back(database, man
 
 def test_of_many_who_ask_at_once_one_gets_it(database):
     def ask(number: int) -> bool:
-        return database.transact(lambda s: lease.take(s, "cap", f"holder-{number}", 60))
+        work = partial(lease.take, name="cap", holder=f"holder-{number}", seconds=60)
+        taken: bool = database.transact(work)
+        return taken
 
     with ThreadPoolExecutor(12) as pool:
         assert sum(pool.map(ask, range(24))) == 1
