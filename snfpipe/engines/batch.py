@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snfpipe import clock
 from snfpipe.engines.arrays import (
@@ -160,16 +161,18 @@ class BatchEngine:
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has, or what is known of those that never reached it."""
-        wanted = parse_ids(engine_ids)
         found: dict[TaskId, EngineOutcome] = {}
-        for token in {it.token for it in wanted}:
-            failures = self._folder(token).failures()
-            found |= {
-                it: failures[it.task] for it in wanted if it.token == token and it.task in failures
-            }
-        rest = [it for it in wanted if it not in found]
+        rest: list[TaskId] = []
+        facts: dict[str, dict[str, Any]] = {}
+        for token, tasks in _by_token(parse_ids(engine_ids)).items():
+            folder = self._folder(token)
+            failures = folder.failures()
+            found |= {it: failures[it.task] for it in tasks if it.task in failures}
+            asked = [it for it in tasks if it.task not in failures]
+            if asked:
+                rest += asked
+                facts[token] = folder.facts
         if rest:
-            facts = {it.token: self._folder(it.token).facts for it in rest}
             found |= self._scheduler.ended(rest, facts)
         return {str(it): outcome for it, outcome in found.items()}
 

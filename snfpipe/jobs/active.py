@@ -83,7 +83,7 @@ def in_hand(
         .where(whose, wanted)
         .order_by(Job.id)
     )  # fmt: skip
-    rows = session.execute(query).all()
+    rows = session.connection().execute(query).all()  # of the ORM they need nothing
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
     state_of = {state.value: state for state in State}
     return [

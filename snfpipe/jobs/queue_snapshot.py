@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe import clock
 from snfpipe.config.project import Site
 from snfpipe.db import lease, store
-from snfpipe.db.models import QueueLook
+from snfpipe.db.models import Attempt, QueueLook
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
@@ -151,13 +152,13 @@ class SharedQueue:
         """Ask the engine, and the wrappers of running jobs by the files they leave."""
         moment = clock.utc_now()
         states, notices = self._engine.snapshot(), self._engine.notices
+        idents = [ident for ident, state in states.items() if state is EngineState.RUNNING]
         with self._database.read() as session:
-            jobs = in_hand(session, self._site, of_engine(self._engine))
-        running = {
-            job.engine_id: job.attempt
-            for job in jobs
-            if job.engine_id and states.get(job.engine_id) is EngineState.RUNNING
-        }
+            whose = sa.and_(
+                of_engine(self._engine), store.among(session, Attempt.engine_id, idents)
+            )
+            jobs = in_hand(session, self._site, whose) if idents else []
+        running = {job.engine_id: job.attempt for job in jobs if job.engine_id}
         return Look(moment, states, usage_of(running), notices)
 
     def _keep(self, session: Session, look: Look | None) -> None:
