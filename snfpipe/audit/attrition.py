@@ -115,8 +115,12 @@ class _Chain:
         self, steps: Sequence[Step], units: Iterable[UnitState], patterns: Sequence[Pattern]
     ) -> None:
         self.steps = steps
-        self.patterns = patterns
-        self.states = {(unit.step, unit.unit): unit for unit in units}
+        self._patterns = patterns
+        self._stops: dict[str, dict[str, str]] = {step.key: {} for step in steps}
+        plan_of = {step.key: step.plan for step in steps}
+        for unit in units:
+            if unit.word not in GOES_ON and unit.step in plan_of:
+                self._stops[unit.step][unit.unit] = self._why(unit, plan_of[unit.step])
 
     def nights(self) -> Iterator[Report]:
         """Follow the nights through the steps that work on nights."""
@@ -125,9 +129,9 @@ class _Chain:
         total = len(alive)
         rows = []
         for step in steps:
-            came = len(alive)
-            stopped: Counter[str] = Counter()
-            alive = [unit for unit in alive if self._goes_on(step, unit, stopped)]
+            came, stops = len(alive), self._stops[step.key]
+            stopped = Counter(stops[unit] for unit in alive if unit in stops)
+            alive = [unit for unit in alive if unit not in stops]
             rows.append((step.key, came, len(alive), came - len(alive), told(stopped)))
         if steps:
             yield _chain_report("nights", rows, total, len(alive))
@@ -138,38 +142,30 @@ class _Chain:
         total = len(alive)
         rows = []
         for step in self.steps:
-            came = len(alive)
-            stopped: Counter[str] = Counter()
+            came, stops = len(alive), self._stops[step.key]
             if step.unit_kind == "target":
-                alive = {
-                    target: nights
-                    for target, nights in alive.items()
-                    if self._goes_on(step, target, stopped)
-                }
+                stopped = Counter(stops[target] for target in alive if target in stops)
+                alive = {it: nights for it, nights in alive.items() if it not in stops}
             else:
+                stopped = Counter()
                 for target, nights in list(alive.items()):
-                    why: Counter[str] = Counter()
-                    nights.intersection_update(
-                        [night for night in nights if self._goes_on(step, night, why)]
-                    )
+                    lost = nights & stops.keys()
+                    nights -= lost
                     if not nights:
-                        stopped[why.most_common(1)[0][0] if why else "no night in the list"] += 1
+                        why = Counter(stops[night] for night in sorted(lost)).most_common(1)
+                        stopped[why[0][0] if why else "no night in the list"] += 1
                         del alive[target]
             rows.append((step.key, came, len(alive), came - len(alive), told(stopped)))
         if total:
             yield _chain_report("targets", rows, total, len(alive))
 
-    def _goes_on(self, step: Step, unit: str, stopped: Counter[str]) -> bool:
-        """Tell whether a unit goes on from a step, or count why not; one it lacks is no hurdle."""
-        state = self.states.get((step.key, unit))
-        if state is None or state.word in GOES_ON:
-            return True
+    def _why(self, unit: UnitState, plan: str) -> str:
+        """Say why a unit does not go on; one that a step lacks is no hurdle."""
         why = ""
-        if state.word in _FAILING:
-            known = match(self.patterns, REASON, step.plan, state.reason)
-            why = known.group if known else gist(state.reason)
-        stopped[f"{state.word}: {why}" if why else state.word] += 1
-        return False
+        if unit.word in _FAILING:
+            known = match(self._patterns, REASON, plan, unit.reason)
+            why = known.group if known else gist(unit.reason)
+        return f"{unit.word}: {why}" if why else unit.word
 
 
 def _chain_report(kind: str, rows: Sequence[tuple[object, ...]], total: int, end: int) -> Report:

@@ -15,6 +15,7 @@ import click
 from snfpipe.cli.audit_output import print_reports, report_options, watching
 from snfpipe.cli.main import console
 from snfpipe.config.project import Project, load_project
+from snfpipe.garbage import uncollected
 
 if TYPE_CHECKING:
     from snfpipe.db.session import Database
@@ -79,7 +80,7 @@ def job_attrition(
     from snfpipe.units.freshness import check
     from snfpipe.units.status import unit_states
 
-    with opened() as (project, database):
+    with opened() as (project, database), uncollected():
         reports = count(project, database, unit_states(check(project)), where)
     if plot is not None:
         from snfpipe.audit.plots import plot_attrition
