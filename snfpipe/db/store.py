@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -20,13 +21,8 @@ Row = Mapping[str, Any]
 
 def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
     """Cut `values` into lists of at most `size`, for ``IN (...)`` clauses."""
-    part: list[T] = []
-    for value in values:
-        part.append(value)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
+    waiting = iter(values)
+    while part := list(islice(waiting, size)):
         yield part
 
 
