@@ -100,7 +100,8 @@ def _declared(
         sa.select(*columns, sa.func.count()).where(sa.or_(sa.false(), *of_class)).group_by(*columns)
     )
     found: dict[str, Counter[tuple[str, str | None, str | None]]] = {}
-    for job_id, major, minor, reason, failure, count in session.execute(query):
+    rows = session.connection().execute(query)  # of the ORM they need nothing
+    for job_id, major, minor, reason, failure, count in rows:
         production, state = jobs.get(job_id, ("", ""))
         if wanted.get(production) == (major, minor):
             found.setdefault(production, Counter())[state, reason, failure] += count

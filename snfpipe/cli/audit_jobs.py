@@ -12,6 +12,7 @@ import click
 from snfpipe.cli.audit_output import print_reports, report_options
 from snfpipe.cli.opened import opened
 from snfpipe.cli.progress import progress
+from snfpipe.garbage import uncollected
 
 
 @click.command()
@@ -60,7 +61,7 @@ def job_attrition(
     from snfpipe.units.freshness import check
     from snfpipe.units.status import unit_states
 
-    with opened() as (project, database):
+    with opened() as (project, database), uncollected():
         reports = count(project, database, unit_states(check(project)), where)
     if plot is not None:
         from snfpipe.audit.plots import plot_attrition

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +14,7 @@ import click
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.errors import UsageError, printable, shown
+from snfpipe.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from snfpipe.config.project import Project
@@ -65,6 +62,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Look again at jobs given up as lost since TIME (2026-11-20, 20261120, "
                           "2026-11-20T12:00 UTC, or epoch seconds); a week ago by default."),
         click.option("--json", "as_json", is_flag=True, help="A JSON object a line an event."),
+        click.option("--log-level", "level", envvar="SNF_LOG_LEVEL", default="info",
+                     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+                     show_default=True, help="What is logged, from this level on "
+                     "(SNF_LOG_LEVEL); debug tells of each turn."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -166,9 +167,11 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
 @contextmanager
 def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
     """Give project and daemon, which hears signals; however it ends, it keeps no lease."""
+    from snfpipe.daemon import log
     from snfpipe.daemon.osiris import Osiris
     from snfpipe.engines import make_engine
 
+    log.start(given["level"], as_json=given["as_json"])
     limit_s = given["limit_s"]
     if given["job_limit_s"]:
         from snfpipe.daemon.osiris_batch import time_to_serve
@@ -176,7 +179,7 @@ def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
         limit_s = time_to_serve(given["job_limit_s"])
     with opened() as (project, database):
         one = Osiris(
-            project, database, make_engine(project.site), _say(given["as_json"]),
+            project, database, make_engine(project.site), log.say,
             heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=given["since"],
         )  # fmt: skip
         try:
@@ -187,24 +190,12 @@ def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
             one.end()
 
 
-def _say(as_json: bool) -> Callable[[Event], None]:
-    """Return what prints events, a line each, at once."""
+def _printer(as_json: bool) -> Callable[[Event], None]:
+    """Return what prints the events that were asked for, whatever the level of the log."""
+    from snfpipe.daemon import log
 
-    def say(event: Event) -> None:
-        if as_json:
-            line = json.dumps(asdict(event) | {"time": _written(event.time)})
-        else:
-            told = ": ".join(filter(None, (event.state or event.text, event.reason)))
-            line = " ".join(filter(None, (_written(event.time), event.kind, event.job, told)))
-        sys.stdout.write(f"{printable(line)}\n")
-        sys.stdout.flush()
-
-    return say
-
-
-def _written(moment: datetime) -> str:
-    """Return a naive UTC moment as it is printed."""
-    return f"{moment.isoformat(timespec='seconds')}Z"
+    line_of = log.json_of if as_json else log.text_of
+    return lambda event: click.echo(line_of(event))
 
 
 def _preview(one: Osiris, as_json: bool) -> int:
@@ -213,7 +204,7 @@ def _preview(one: Osiris, as_json: bool) -> int:
 
     found = one.preview()
     if as_json:
-        say = _say(as_json)
+        say = _printer(as_json)
         for job, ended in found:
             end = ended.outcome
             say(Event("would settle", f"is {job.state}", job=job.name, production=job.production,
@@ -235,7 +226,7 @@ def _submit(given: dict[str, Any], *names: str) -> int:
     from snfpipe.daemon.osiris import Event
     from snfpipe.daemon.osiris_batch import LIMIT_S, alone, standing, submit
 
-    say = _say(given["as_json"])
+    say = _printer(given["as_json"])
     limit_s = given["limit_s"] or LIMIT_S
     with opened() as (project, database), ExitStack() as at_end:
         if not given["dry_run"]:
@@ -257,9 +248,13 @@ def _submit(given: dict[str, Any], *names: str) -> int:
 
 def _words(given: dict[str, Any]) -> list[str]:
     """Return the options that the job's command is to have, and those of the next one."""
+    from snfpipe.daemon.log import utc_text
+
     words = ["--heartbeat", f"{given['heartbeat_s']:g}"]
     if given["since"]:
-        words += ["--since", _written(given["since"])]
+        words += ["--since", utc_text(given["since"])]
+    if given["level"] != "info":
+        words += ["--log-level", given["level"]]
     if given["as_json"]:
         words.append("--json")
     return words

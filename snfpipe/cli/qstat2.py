@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cache
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snfpipe import clock
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
@@ -76,7 +76,7 @@ def _show(look: Callable[[], Queue], as_json: bool, watch: bool, pause_s: float)
             _print(found, as_json, clear=watch and sys.stdout.isatty())
         if not watch:
             return
-        time.sleep(pause_s)
+        clock.sleep(pause_s)
 
 
 def _complain(error: ServiceUnavailable, last: str) -> str:

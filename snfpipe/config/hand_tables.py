@@ -12,9 +12,9 @@ import getpass
 import io
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.config.textfile import read_text
 from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, ConfigError, Place, UsageError, printable, shown
@@ -85,7 +85,7 @@ def enter(root: Path, table: str, unit: str, values: Mapping[str, str], why: str
         raise UsageError(f"{shown(bad)} is not printable", hint="write plain text")
     if not why.strip():
         raise UsageError("there is no reason", hint="say --why: it is kept beside the value")
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    moment = f"{clock.utc_now():%Y-%m-%dT%H:%M:%SZ}"
     row = {_FIRST: unit, **values, "why": why, "who": getpass.getuser(), "when": moment}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8", newline="") as file:

@@ -8,16 +8,17 @@ of them believed dead, do no harm either: every change is conditional.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from snfpipe import clock
 from snfpipe.config.project import Project
-from snfpipe.db import lease, store
+from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.errors import Refused, ServiceUnavailable, told
@@ -31,6 +32,8 @@ from snfpipe.killpoint import killpoint
 from snfpipe.worker import processes
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
 
 HEARTBEAT_S = 60.0
 _TIDY_EVERY_S = 60.0
@@ -49,7 +52,7 @@ class Event:
     unit: str = ""
     state: str = ""
     reason: str = ""
-    time: datetime = field(default_factory=store.utc_now)
+    time: datetime = field(default_factory=clock.utc_now)
 
 
 def lease_name(engine: str) -> str:
@@ -92,7 +95,7 @@ class Osiris:
         database = database.with_patience(_SHORT_S)  # it says so, and looks again
         self._project, self._database, self._engine = project, database, engine
         self.say, self._heartbeat_s = say, heartbeat_s
-        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._deadline = None if limit_s is None else clock.monotonic() + limit_s
         self._since = since
         self._whose = of_engine(engine)
         self._harvester = Harvester(project, database, engine, self._whose)
@@ -112,7 +115,7 @@ class Osiris:
     @property
     def over(self) -> bool:
         """Whether it is to stop: told so, or at the end of its time."""
-        return self.stopped or (self._deadline is not None and time.monotonic() > self._deadline)
+        return self.stopped or (self._deadline is not None and clock.monotonic() > self._deadline)
 
     def begin(self) -> None:
         """Take the lease.
@@ -159,10 +162,10 @@ class Osiris:
         """
         try:
             while not self.over and self._keep():
-                began = time.monotonic()
+                began = clock.monotonic()
                 beside()
                 if not self._reach(self.cycle):
-                    self._pause(self._project.site.poll_s - (time.monotonic() - began))
+                    self._pause(self._project.site.poll_s - (clock.monotonic() - began))
         finally:
             self.end()
 
@@ -176,8 +179,8 @@ class Osiris:
         """
         try:
             self.cycle()
-            until = time.monotonic() + 2 * self._engine.grace_s + 5
-            while self._harvester.in_doubt and not self.over and time.monotonic() < until:
+            until = clock.monotonic() + 2 * self._engine.grace_s + 5
+            while self._harvester.in_doubt and not self.over and clock.monotonic() < until:
                 self._pause(self._project.site.poll_s)
                 self.cycle()
             self._tidy()
@@ -198,10 +201,11 @@ class Osiris:
 
     def preview(self) -> list[tuple[InHand, Ended]]:
         """Return the jobs that would be settled now, and how; change nothing."""
-        return self._harvester.preview(self._since or store.utc_now() - LATE)
+        return self._harvester.preview(self._since or clock.utc_now() - LATE)
 
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
+        began = clock.monotonic()
         settled = self._submitter.adopt()
         trouble: ServiceUnavailable | None = None
         try:
@@ -209,15 +213,16 @@ class Osiris:
         except ServiceUnavailable as error:  # what has ended is settled all the same
             trouble = error
         settled += self._harvester.look(
-            self._since or store.utc_now() - LATE, lambda: not self.over and self._keep()
+            self._since or clock.utc_now() - LATE, lambda: not self.over and self._keep()
         )
         if settled:
             killpoint("osiris:before-report")
         for job in settled:
             words = (job.job, job.production, job.unit, job.state.value, job.reason)
             self.say(Event("settled", "", *words))
-        if time.monotonic() - self._tidied > _TIDY_EVERY_S:
+        if clock.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
+        _LOGGER.debug("a turn of %.2f s: %d settled", clock.monotonic() - began, len(settled))
         if trouble := trouble or self._harvester.trouble:
             raise trouble
         return len(settled)
@@ -226,22 +231,23 @@ class Osiris:
         """Do what need not be done every time."""
         if self._tidied == float("-inf"):  # whoever served before may have been killed
             restore_manifests(self._project, self._database, everything=True)
-        since = self._since or store.utc_now() - LATE
+        since = self._since or clock.utc_now() - LATE
         for late in note_late_ends(self._database, self._project.site, self._whose, since):
             self.say(Event("late end", f"attempt {late.number}: {late.text}", job=late.job))
         self._harvester.clear_incoming()
-        self._tidied = time.monotonic()
+        self._tidied = clock.monotonic()
 
     # --- the lease --------------------------------------------------------------------------
 
     def _take(self) -> bool:
         """Take or renew the lease; tell whether it is ours."""
-        began = time.monotonic()
+        began = clock.monotonic()
         ours = self._database.transact(
             lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s)
         )
         if ours:
             self._renewed = began
+            _LOGGER.debug("holds the lease for %g s", self._heartbeat_s)
         return ours
 
     def _keep(self) -> bool:
@@ -258,7 +264,7 @@ class Osiris:
             The lease is another's.
         """
         while not self.over:
-            if time.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
+            if clock.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
                 return True
             ours = self._reach(self._take)
             if ours:
@@ -289,6 +295,6 @@ class Osiris:
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a word to stop."""
-        until = time.monotonic() + seconds
-        while not self.over and (left := until - time.monotonic()) > 0:
-            time.sleep(min(0.2, left))
+        until = clock.monotonic() + seconds
+        while not self.over and (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(0.2, left))

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import snfpipe
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.daemon.osiris import Event, Osiris, lease_name
 from snfpipe.daemon.single import database_variable, scripts_of, submit_command
@@ -194,12 +194,12 @@ class NextAnubis:
 
     def see_to(self) -> bool:
         """Queue it if it is not and was not tried just now; tell whether it is queued."""
-        if self.queued or time.monotonic() < self._next_try:
+        if self.queued or clock.monotonic() < self._next_try:
             return self.queued
         try:
             ident = self._queue()
         except (SnfError, OSError) as error:  # a disk is a service, too
-            self._next_try = time.monotonic() + self._every_s
+            self._next_try = clock.monotonic() + self._every_s
             before, self.trouble = self.trouble, told(error)
             if self.trouble != before:  # once, not every minute
                 self._say(Event("no Anubis", self.trouble))
@@ -232,13 +232,13 @@ def wait_in_batch(
     ServiceUnavailable
         The time is up, and no Anubis waits: none could be queued.
     """
-    until = time.monotonic() + time_to_wait(limit_s)
+    until = clock.monotonic() + time_to_wait(limit_s)
     following = NextAnubis(
         lambda: _queue_one_after(project, words, limit_s),
         one.say,
         min(_TRY_EVERY_S, heartbeat_s),
     )
-    if one.wait(lambda: time.monotonic() > until and following.see_to()):
+    if one.wait(lambda: clock.monotonic() > until and following.see_to()):
         if trouble := take_the_name(project):
             one.say(Event("keeps its name", trouble))
         one.serve(following.see_to)

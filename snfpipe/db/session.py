@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import stamps
 from snfpipe.db.models import Base
 from snfpipe.db.quick import REVISION
@@ -84,16 +84,16 @@ class Database:
             When the database could not be reached or written for a minute; see also
             :meth:`with_patience`.
         """
-        deadline = time.monotonic() + self._patience_s
+        deadline = clock.monotonic() + self._patience_s
         pause_s = 0.05
         while True:
             try:
                 with self.write() as session:
                     return work(session)
             except ServiceUnavailable:
-                if time.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise
-            time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter, no secret
+            clock.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter, no secret
             pause_s = min(2.0, pause_s * 2)
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar, TypeVarTuple, cast
 
 import sqlalchemy as sa
@@ -19,20 +20,10 @@ Ts = TypeVarTuple("Ts")
 Row = Mapping[str, Any]
 
 
-def utc_now() -> datetime:
-    """Return the present as the database keeps times: UTC, naive."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
     """Cut `values` into lists of at most `size`, for ``IN (...)`` clauses."""
-    part: list[T] = []
-    for value in values:
-        part.append(value)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
+    waiting = iter(values)
+    while part := list(islice(waiting, size)):
         yield part
 
 

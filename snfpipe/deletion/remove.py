@@ -14,6 +14,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import DeletedJob, Job
@@ -62,7 +63,7 @@ def delete(
         The plan has reasons against it, or anything has changed since it was made.
     """
     check(plan)
-    moment = store.utc_now()
+    moment = clock.utc_now()
     deletion = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
     def work(session: Session) -> None:

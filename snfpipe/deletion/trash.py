@@ -26,6 +26,7 @@ from itertools import chain
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import DeletedJob, Job, Process
@@ -266,7 +267,7 @@ def _rows_back(session: Session, it: Trashed, content: rows.Content) -> str:
 
 def due(session: Session, days: float) -> list[Trashed]:
     """Return the deleted jobs that have been in the trash for longer than `days`."""
-    limit = store.utc_now() - timedelta(days=days)
+    limit = clock.utc_now() - timedelta(days=days)
     return [it for it in trashed(session) if it.state == DELETED and it.moment <= limit]
 
 

@@ -13,7 +13,6 @@ import re
 import secrets
 import shlex
 import sys
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.engines.base import EngineOutcome, Submission
 from snfpipe.errors import ConfigError, shown
 from snfpipe.wholefile import text_of, write_whole
@@ -66,7 +66,7 @@ def group(batch: Iterable[Submission], largest: int) -> list[Array]:
     for key, members in groupby(sorted(batch, key=kind), kind):
         alike = tuple(members)
         for start in range(0, len(alike), largest):
-            token = f"{int(time.time()):08x}{secrets.token_hex(3)}"  # tells when it was made
+            token = f"{int(clock.epoch_s()):08x}{secrets.token_hex(3)}"  # tells when it was made
             arrays.append(Array(token, *key, alike[start : start + largest]))
     return arrays
 
@@ -229,7 +229,7 @@ class ArrayFolder:
 
     def fail(self, tasks: Collection[int], reason: str) -> None:
         """Note that tasks will not run, and why."""
-        entry = {"tasks": ",".join(ranges(tasks)), "reason": reason, "time": time.time()}
+        entry = {"tasks": ",".join(ranges(tasks)), "reason": reason, "time": clock.epoch_s()}
         with (self.path / "failures").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 

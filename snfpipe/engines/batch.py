@@ -11,12 +11,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from snfpipe import clock
 from snfpipe.engines.arrays import (
     Array,
     ArrayFolder,
@@ -162,14 +163,18 @@ class BatchEngine:
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has, or what is known of those that never reached it."""
-        wanted = parse_ids(engine_ids)
         found: dict[TaskId, EngineOutcome] = {}
-        for token, tasks in _by_token(wanted).items():
-            failures = self._folder(token).failures()
+        rest: list[TaskId] = []
+        facts: dict[str, dict[str, Any]] = {}
+        for token, tasks in _by_token(parse_ids(engine_ids)).items():
+            folder = self._folder(token)
+            failures = folder.failures()
             found |= {it: failures[it.task] for it in tasks if it.task in failures}
-        rest = [it for it in wanted if it not in found]
+            asked = [it for it in tasks if it.task not in failures]
+            if asked:
+                rest += asked
+                facts[token] = folder.facts
         if rest:
-            facts = {it.token: self._folder(it.token).facts for it in rest}
             found |= self._scheduler.ended(rest, facts)
         return {str(it): outcome for it, outcome in found.items()}
 
@@ -218,7 +223,7 @@ class BatchEngine:
 
     def _withdraw(self, look: Look) -> None:
         """Take tasks out of the queue that have been in error for the engine's grace."""
-        now = time.monotonic()
+        now = clock.monotonic()
         in_error = [it for it, state in look.states.items() if state is EngineState.ERROR]
         self._in_error = {it: self._in_error.get(it, now) for it in in_error}
         for task, since in self._in_error.items():
@@ -250,7 +255,7 @@ class BatchEngine:
         self._tidied = True
         living = {it.token for it in look.states}
         for token in self._tokens_since(0.0):
-            if made_at(token) < time.time() - _KEPT_S and token not in living:
+            if made_at(token) < clock.epoch_s() - _KEPT_S and token not in living:
                 shutil.rmtree(self._arrays / token, ignore_errors=True)
 
     @contextmanager
@@ -262,22 +267,22 @@ class BatchEngine:
         ServiceUnavailable
             Somebody has had it for minutes.
         """
-        deadline = time.monotonic() + _LEASE_S
+        deadline = clock.monotonic() + _LEASE_S
         with opened(self._lease_path, os.O_RDWR | os.O_CREAT, 0o666) as handle:
             while not _is_locked(handle):
-                if time.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise ServiceUnavailable(
                         f"somebody has been submitting jobs for {_LEASE_S:g} s",
                         hint=f"see who holds {self._lease_path} (lsof), and what it waits for",
                     )
-                time.sleep(0.02)
+                clock.sleep(0.02)
             yield handle
 
     # --- looking ----------------------------------------------------------------------------
 
     def _recent_look(self) -> Look:
         """Return the last look, or a new one where that is old."""
-        return self._seen if time.monotonic() - self._seen.time < _FRESH_S else self._look()
+        return self._seen if clock.monotonic() - self._seen.time < _FRESH_S else self._look()
 
     def _forget(self) -> None:
         """Look anew next time: something was changed."""
@@ -285,7 +290,7 @@ class BatchEngine:
 
     def _look(self) -> Look:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
-        moment, queue = time.monotonic(), self._scheduler.queue()
+        moment, queue = clock.monotonic(), self._scheduler.queue()
         look = Look(moment, {}, [], [], [])
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
@@ -315,7 +320,7 @@ class BatchEngine:
     def _find_ended(self, tokens: Sequence[str]) -> dict[str, str]:
         """Return the ids of submissions of late that accounting knows."""
         ids = {}
-        for array in self._tokens_since(time.time() - _RECENT_S):
+        for array in self._tokens_since(clock.epoch_s() - _RECENT_S):
             tasks = self._folder(array).tasks
             ids.update({token: (array, tasks[token]) for token in tokens if token in tasks})
         if not ids:

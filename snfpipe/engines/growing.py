@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+
+from snfpipe import clock
 
 _HEAD = 512
 
@@ -48,7 +49,7 @@ def mark_end(path: Path) -> Mark:
             file.seek(start)
             return _mark(file, start + file.read(size - start).rfind(b"\n") + 1)
     except FileNotFoundError:
-        return Mark(time=time.time() - 1)
+        return Mark(time=clock.epoch_s() - 1)
 
 
 class GrowingFile:

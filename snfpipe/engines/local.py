@@ -14,11 +14,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 
+from snfpipe import clock
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.errors import Refused, ServiceUnavailable
 from snfpipe.worker import processes, wrapper
@@ -150,13 +150,13 @@ class LocalEngine:
         """Return the id of a running submission, ours or anybody's; empty if it just ended."""
         if token in self._started:
             return self._started[token]
-        deadline = time.monotonic() + _BOOT_S
-        while time.monotonic() < deadline:
+        deadline = clock.monotonic() + _BOOT_S
+        while clock.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 if text := (folder / "pid").read_text(encoding="ascii"):
                     self._started[token] = text
                     return text
-            time.sleep(0.02)
+            clock.sleep(0.02)
             if all(other != token for other, _ in self._running()):
                 return ""
         raise ServiceUnavailable(

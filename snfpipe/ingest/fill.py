@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import (
     BadFrame,
@@ -321,7 +322,7 @@ def _changes(
             continue
         name = str(entry.frame.name)
         change = {"name": name, "old_checksum": checksum, "new_checksum": entry.checksum}
-        store.insert(session, FrameChange, [{**change, "noticed": store.utc_now()}])
+        store.insert(session, FrameChange, [{**change, "noticed": clock.utc_now()}])
         store.upsert(session, Header, [_header(entry.frame)], ["cards", "warnings"])
         session.execute(
             sa.update(Pose)
@@ -337,7 +338,7 @@ def _bad_frames(session: Session, files: NightFiles) -> None:
     """
     over = [*(entry.found.path for entry in files.taken), *files.gone]
     session.execute(sa.delete(BadFrame).where(BadFrame.path.in_(over)))
-    moment = store.utc_now()
+    moment = clock.utc_now()
     rows = {
         found.path: {
             **_seen(found), "night": str(files.night), "reason": reason, "noticed": moment

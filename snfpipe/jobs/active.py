@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from snfpipe.states import IN_HAND, State
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 _DEFAULTS = {field.name: field.default for field in fields(EngineOutcome)}
+_VALUES = attrgetter(*_DEFAULTS)
 
 #: Which jobs somebody looks after: a condition on Production, Job and Attempt.
 Whose = sa.ColumnElement[bool]
@@ -83,7 +85,7 @@ def in_hand(
         .where(whose, wanted)
         .order_by(Job.id)
     )  # fmt: skip
-    rows = session.execute(query).all()
+    rows = session.connection().execute(query).all()  # of the ORM they need nothing
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
     return [
         InHand(
@@ -108,5 +110,5 @@ def outcome_of(stored: Mapping[str, Any] | None) -> EngineOutcome | None:
 
 def stored(outcome: EngineOutcome) -> dict[str, Any]:
     """Return an engine's word as it is stored with an attempt: what it says, and no more."""
-    said = {name: getattr(outcome, name) for name in _DEFAULTS}
-    return {name: value for name, value in said.items() if value != _DEFAULTS[name]}
+    said = zip(_DEFAULTS.items(), _VALUES(outcome), strict=True)
+    return {name: value for (name, default), value in said if value != default}

@@ -9,13 +9,13 @@ and two may harvest the same jobs.
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
@@ -156,7 +156,7 @@ class Harvester:
 
         Returns what :meth:`look` does.
         """
-        settled = self.look(store.utc_now() - LATE)
+        settled = self.look(clock.utc_now() - LATE)
         self.clear_incoming()
         return settled
 
@@ -176,7 +176,7 @@ class Harvester:
                 .where(Attempt.token.in_(tokens))
             )
             rows = session.execute(query).all()
-        of_late = store.utc_now() - LATE
+        of_late = clock.utc_now() - LATE
         for token, current, state, ended in rows:
             may_end = state in IN_HAND or (state == State.LOST and ended and ended >= of_late)
             if token != current or not may_end:
@@ -250,8 +250,8 @@ class Harvester:
 
     def _grace_is_over(self, job: InHand, more_s: float = 0.0) -> bool:
         """Tell whether a job has been without a trace for the engine's grace, or was cancelled."""
-        since = self._gone_since.setdefault(job.token, time.monotonic())
-        if time.monotonic() - since >= self._engine.grace_s + more_s:
+        since = self._gone_since.setdefault(job.token, clock.monotonic())
+        if clock.monotonic() - since >= self._engine.grace_s + more_s:
             return True
         return not more_s and last_of(ledger.read(job.attempt.ledger), "cancel") is not None
 

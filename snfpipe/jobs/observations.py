@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
@@ -54,7 +55,7 @@ def note(database: Database, moved: Sequence[Moved], over: Sequence[Over]) -> No
 
 def _write_states(moved: Sequence[Moved], session: Session) -> None:
     """Change the states of jobs that are where they were seen."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     for before in {it.job.state for it in moved}:
         rows = [
             {"id": it.job.job_id, "token": it.job.token, "state": it.state.value, "updated": moment}

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db import store
@@ -209,7 +210,7 @@ def _lock_rows(
     session: Session, step: Step, production_id: int, units: Sequence[str]
 ) -> dict[str, _Row]:
     """Make the job rows that are missing and lock all of them, in one order for everybody."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     fresh = [
         {
             "production_id": production_id,
@@ -323,7 +324,7 @@ def _claim(
     spec: JobSpec, row: _Row, inputs_digest: str, engine: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attempt's row and the job's change, as for a job that will be submitted."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     attempt = {
         "token": spec.token,
         "job_id": row.id,
@@ -368,7 +369,7 @@ def _settle(
     if verdict.state is State.FAILED:
         attempt.update(
             engine="none",
-            ended_at=store.utc_now(),
+            ended_at=clock.utc_now(),
             outcome=verdict.state.value,
             reason=verdict.reason,
         )

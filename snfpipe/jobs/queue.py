@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from snfpipe import clock
 from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
@@ -155,7 +155,7 @@ def _queued(
         state=state,
         engine_id=engine_id,
         host=host,
-        time_s=round(time.time() - usage.started, 1) if usage else None,
+        time_s=round(clock.epoch_s() - usage.started, 1) if usage else None,
         cpu_s=usage.cpu_s if usage else None,
         cpu_limit_s=usage.cpu_limit_s if usage else None,
         registered=registered,

@@ -22,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Production
@@ -247,7 +248,7 @@ def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
     products.add(session, ended)
     session.flush()
     standing = products.standing(session, [job.job_id for job in ended])
-    moment = store.utc_now()
+    moment = clock.utc_now()
     settled = []
     jobs: list[dict[str, Any]] = []
     attempts: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
@@ -134,7 +135,7 @@ class Submitter:
     def _take_over(self, session: Session) -> list[JobSpec]:
         """Make orphaned claims ours."""
         me = driver.identity()
-        moment = store.utc_now()
+        moment = clock.utc_now()
         query = (
             sa.select(Attempt.token, Attempt.environment, Attempt.claimed_at, Attempt.spec)
             .join(Job, Job.token == Attempt.token)
@@ -164,7 +165,7 @@ class Submitter:
         """Store that the engine has attempts; an id of None: it started, the engine forgot it."""
         if not known:
             return
-        moment = store.utc_now()
+        moment = clock.utc_now()
         attempts = [
             {"token": token, "engine_id": engine_id, "engine": self._engine.name,
              "submitted_at": moment}

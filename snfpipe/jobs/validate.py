@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import Job, Process
 from snfpipe.errors import UsageError
@@ -150,7 +151,7 @@ def _to(row: _Row, new: State) -> Word:
 
 def _write(session: Session, words: Sequence[Word], reasons: Mapping[str, str]) -> None:
     """Change the rows of jobs, in bulk."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     rows = [
         {"name": word.job, "state": word.new.value, "reason": reasons[word.job], "updated": moment}
         for word in words

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.engines import make_engine
@@ -135,5 +135,5 @@ def _send_all(engine: Engine, waiting: Mapping[str, Submission], progress: Progr
         if left:
             if progress:
                 progress(total - len(left), total)
-            time.sleep(PAUSE_S)
+            clock.sleep(PAUSE_S)
     return Sent(total - len(refused), refused)

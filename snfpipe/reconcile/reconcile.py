@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from snfpipe import clock
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config.project import Project
-from snfpipe.db import store
 from snfpipe.db.session import Database
 from snfpipe.errors import SnfError
 from snfpipe.grouping import grouped
@@ -121,7 +120,7 @@ def reconcile(
         A folder cannot be read: what is in it must not be taken for missing.
     """
     place = place or LocalPlace(project.site.archive)
-    started = store.utc_now()
+    started = clock.utc_now()
     plan_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     memory = memory_path(project, place)
     try:
@@ -323,9 +322,9 @@ def _trouble(row: rows.FileRow, seen: Seen | None, wrong: set[str]) -> Trouble |
 
 def _judge_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
     """Yield what is to be done about files that two scans saw without a row."""
-    now_ns = time.time_ns()
+    now_s = clock.epoch_s()
     for path in ripe:
-        age_s = (now_ns - facts.seen[path].mtime_ns) / 1e9
+        age_s = now_s - facts.seen[path].mtime_ns / 1e9
         if path in facts.spent or age_s < options.min_age_s:
             continue
         case = judge_stray(facts, path)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from snfpipe.db import store
+from snfpipe import clock
 from snfpipe.db.session import Database
 from snfpipe.errors import NotFound, Refused, printable, shown, told
 from snfpipe.errors import Place as At
@@ -310,7 +310,7 @@ class _Journal:
         record = {
             "key": repair.key,
             "is": what,
-            "at": f"{store.utc_now():%Y-%m-%dT%H:%M:%S}",
+            "at": f"{clock.utc_now():%Y-%m-%dT%H:%M:%S}",
             **({"why": why} if why else {}),
             **({"repair": asdict(repair)} if whole else {}),
         }

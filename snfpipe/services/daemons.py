@@ -12,12 +12,12 @@ import os
 import random
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
 from snfpipe.wholefile import text_of, write_whole
@@ -134,11 +134,11 @@ class Daemons:
         ServiceUnavailable
             It has ended, or takes too long; the end of its log is quoted.
         """
-        deadline = time.monotonic() + _START_S
-        while self.alive(name) and time.monotonic() < deadline:
+        deadline = clock.monotonic() + _START_S
+        while self.alive(name) and clock.monotonic() < deadline:
             if answers():
                 return
-            time.sleep(0.05)
+            clock.sleep(0.05)
         how = "does not answer" if self.alive(name) else "has ended"
         raise ServiceUnavailable(
             f"the private {name} in {self.folder} {how}: {shown(self._last_words(name), _TAIL)}",
@@ -259,9 +259,9 @@ def need_root(service: str) -> None:
 
 def _wait_for_end(process: str) -> None:
     """Wait for a process to end, but not for ever."""
-    deadline = time.monotonic() + _STOP_S
-    while processes.alive(process) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    deadline = clock.monotonic() + _STOP_S
+    while processes.alive(process) and clock.monotonic() < deadline:
+        clock.sleep(0.02)
 
 
 def _free_port(taken: set[int]) -> int:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.engines.commands import Commands
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.base import Service
@@ -159,13 +159,13 @@ class SlurmCluster(Service):
         """End what runs; processes of a job do not descend from the daemons."""
         if not self.is_up():
             return
-        deadline = time.monotonic() + _JOBS_S
+        deadline = clock.monotonic() + _JOBS_S
         with suppress(ServiceUnavailable):
             self._commands.call("scancel", "--full", "--signal=KILL", "--state=RUNNING")
-            while time.monotonic() < deadline:
+            while clock.monotonic() < deadline:
                 if not self._commands.ask("squeue", "-h", "-t", "RUNNING,COMPLETING"):
                     return
-                time.sleep(0.1)
+                clock.sleep(0.1)
 
     def command(self, *words: str) -> str:
         """Run one of Slurm's commands on this cluster; return what it prints."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.handles import opened
 
 Record = dict[str, Any]
@@ -31,7 +31,7 @@ def append_all(path: Path, records: Iterable[Record]) -> None:
     OSError
         Not all of it could be written.
     """
-    now = round(time.time(), 3)
+    now = round(clock.epoch_s(), 3)
     text = "".join(
         json.dumps({"kind": record["kind"], "time": now} | record, ensure_ascii=True) + "\n"
         for record in records

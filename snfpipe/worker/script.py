@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shlex
 import sysconfig
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.wholefile import aside, write_whole
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
@@ -119,9 +119,9 @@ def write_attempts(specs: Sequence[JobSpec]) -> dict[str, str]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(specs), _TURN):
             part = specs[start : start + _TURN]
-            began = time.perf_counter()
+            began = clock.monotonic()
             found += (pool.map if slow else map)(_why_not_written, part)
-            slow = slow or time.perf_counter() - began > _SLOW_S * len(part)
+            slow = slow or clock.monotonic() - began > _SLOW_S * len(part)
     return {spec.token: reason for spec, reason in zip(specs, found, strict=True) if reason}
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from snfpipe.audit.findings import Kind
+from snfpipe.audit.findings import Finding, Kind, Report
 from tests.e2e import survey
 
 CUBE = "06_334_001_003_4_022_000_02-03_000.fits"
 SPECTRUM = "06_334_001_003_4_038_100_02-03_000.fits"
 
 
-def found(report, kind):
+def found(report: Report, kind: Kind) -> dict[str, Finding]:
     return {finding.object: finding for finding in report.findings if finding.kind is kind}
 
 

@@ -27,7 +27,7 @@ CHANGES = {"arrive", "retry", "cancel", "version", "db init", "db upgrade", "sim
 
 def commands() -> dict[str, click.Command]:
     """Return every command that does something, by its words after ``snf``."""
-    found = {}
+    found: dict[str, click.Command] = {}
     for name in COMMANDS:
         module, _, attribute = COMMANDS[name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)

@@ -70,7 +70,7 @@ def test_the_wings_of_spectra_are_told_from_scattered_light(size: str) -> None:
     work = Work(find_preset(size), find_preset(size).nights[0], Path())
     name = next(name for name, frame in work.frames.items() if frame.fclass == 7)
     image, _truth = expected_image(work.preset, work.plan, work.frames[name])
-    variance = image + 20.0
+    variance = np.asarray(image + 20.0, np.float64)
     data = np.random.default_rng(1).normal(image, np.sqrt(variance))
     optics = Optics.of(name[-1], *reversed(data.shape))
     traces = find_traces(formats.Frame(fits.Header(), data, variance), optics)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project, load_project
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, File, Job, Pose, Process, Production, Run
@@ -169,7 +170,7 @@ def offer(database: Database, project: Project, numbers: dict[str, int]) -> dict
                     "number": version, "outver": None, "prefix": "SAMPLE",
                     "plan": "cube_generation", "unit_kind": "night"}  # fmt: skip
             ident = store.ensure_productions(session, [made])[production]
-            now = store.utc_now()
+            now = clock.utc_now()
             job = {"production_id": ident, "unit": "06_334", "unit_kind": "night",
                    "name": f"{production}-06334", "folder": "PCG/06/334", "state": State.DONE,
                    "created": now, "updated": now}  # fmt: skip

@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
 
 from snfpipe.db import session as db_session
 from snfpipe.db import store, upgrade
@@ -181,7 +182,7 @@ _OF_THE_FIRST_SCHEMA = (
 )
 
 
-def _triggers(session) -> list[tuple[str, str]]:
+def _triggers(session: Session) -> list[tuple[str, str]]:
     query = {
         "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 1",
         "postgresql": "SELECT DISTINCT trigger_name, event_object_table "
@@ -267,7 +268,7 @@ def test_many_writers_at_once_wait_for_their_turn(database):
     observe(database)
     failures: list[BaseException] = []
 
-    def bump(session) -> None:
+    def bump(session: Session) -> None:
         efftime_s = session.scalar(sa.select(Pose.efftime_s).with_for_update()) or 0.0
         time.sleep(0.001)
         session.execute(sa.update(Pose).values(efftime_s=efftime_s + 1))

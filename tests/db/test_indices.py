@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,9 @@ def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """Collect the queries that are made."""
     queries: list[tuple[str, Any]] = []
 
-    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+    def note(
+        _connection: object, _cursor: object, statement: str, parameters: Any, *_more: object
+    ) -> None:
         if statement.lstrip().startswith("SELECT"):
             queries.append((statement, parameters))
 
@@ -104,7 +106,7 @@ def test_what_tools_ask_is_answered_by_indices(
 @pytest.mark.parametrize("step_key", ["file_quality", "cube_generation", "extract_star"])
 @pytest.mark.parametrize("question", [select, expected_products])
 def test_what_plans_ask_is_answered_by_indices(
-    database: Database, step_key: str, question: Callable[[Session, Step, list[str]], object]
+    database: Database, step_key: str, question: Callable[[Session, Step, Sequence[str]], object]
 ) -> None:
     step = load_project(ROOT).step(step_key)
     with asked(database) as queries, database.read() as session:

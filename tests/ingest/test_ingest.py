@@ -65,8 +65,8 @@ def test_a_dry_run_says_the_same_and_writes_nothing(survey: Survey) -> None:
     assert survey.everything() == before
     assert would == survey.arrive()
     write_frame(survey.night, BLUE, level=2000)
-    (would,) = survey.arrive(dry_run=True)
-    assert (would.taken, would.changed) == ([], [BLUE])
+    (night,) = survey.arrive(dry_run=True)
+    assert (night.taken, night.changed) == ([], [BLUE])
     assert survey.rows("frame_change") == []
 
 

@@ -31,7 +31,7 @@ def test_a_killed_arrival_leaves_whole_nights_and_is_ended_by_the_next(tmp_path:
         folder.mkdir(parents=True)
         for number in range(1, FRAMES + 1):
             write_frame(folder, f"{night}_001_{number:03}_17_B.fits")
-    command = [Path(sys.executable).with_name("snf"), "arrive"]
+    command = [str(Path(sys.executable).with_name("snf")), "arrive"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNF_")}
     environment["PYTHONUNBUFFERED"] = "1"
     for after in (1, 3):

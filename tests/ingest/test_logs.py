@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snfpipe.ingest.logs import read_obslog, read_targets
+from snfpipe.ingest.logs import Log, read_obslog, read_targets
 
 
-def log_of(folder: Path, *lines: str):
+def log_of(folder: Path, *lines: str) -> Log:
     path = folder / "obslog.csv"
     path.write_text("\n".join(lines) + "\n")
     return read_obslog(path)

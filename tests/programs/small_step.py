@@ -17,12 +17,13 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 VERSION = "1.0.0"
 BLOCK, CARD = 2880, 80  # bytes of a FITS file's blocks and cards
 
 
-def behaviour(program: str) -> dict:
+def behaviour(program: str) -> dict[str, Any]:
     path = os.environ.get("SNF_TEST_BEHAVIOUR", "")
     if not path or not Path(path).exists():
         return {}
@@ -51,7 +52,7 @@ def write_fits(path: str, data: bytes, role: str) -> None:
     Path(path).write_bytes(b"".join(blocks))
 
 
-def digest_of(item: dict, options: dict) -> str:
+def digest_of(item: dict[str, Any], options: dict[str, Any]) -> str:
     digest = hashlib.sha256()
     for role in sorted(item["inputs"]):
         paths = item["inputs"][role]
@@ -61,7 +62,7 @@ def digest_of(item: dict, options: dict) -> str:
     return digest.hexdigest()
 
 
-def make(item: dict, options: dict) -> dict:
+def make(item: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     content = digest_of(item, options)
     pixels = bytes.fromhex(content)
     for role, name in item["outputs"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def reduced(star: Work, folder: Path, label: str) -> Work:
     version = load_version(ROOT, label)
     folder.mkdir()
     work = Work(star.preset, star.plan, folder)
-    frames = {name: {} for name in (STAR, ARC, CONTINUUM)}
+    frames: dict[str, Any] = {name: {} for name in (STAR, ARC, CONTINUUM)}
     for name in frames:
         (folder / f"{name}.fits").symlink_to(star.folder / f"{name}.fits")
     work.file_quality(frames, version.options.get("file_quality"))
