@@ -15,7 +15,7 @@ from snfpipe.errors import SnfError, printable
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("snfpipe.simulate.cli:simulate", "Write simulated nights with known truth."),
-    "arrive": ("snfpipe.cli.ingest:arrive", "Take new and changed raw frames into the database."),
+    "ingest": ("snfpipe.cli.ingest:ingest", "Take new and changed raw frames into the database."),
     "status": ("snfpipe.cli.status:status", "How many units of each step are in which state."),
     "why": ("snfpipe.cli.status:why", "Why a unit would run again, or why not."),
     "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
@@ -58,6 +58,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("snfpipe.cli.completion:completion", "Print what makes a shell complete."),
 }
 
+#: Earlier names of subcommands, understood for one more version.
+FORMER = {"arrive": "ingest"}
+
 
 class _Lazy(click.Group):
     """A group whose subcommands are imported only when they are called."""
@@ -66,6 +69,7 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        name = FORMER.get(name, name)
         if name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[name][0].partition(":")

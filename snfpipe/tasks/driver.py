@@ -38,7 +38,7 @@ class Driver:
     settled : dict
         Task -> how it was settled, for the units that an attempt or a verdict settled since.
     found : list of str
-        The audits that found something.
+        The audits, and the nights at their ingest, that found something.
     stopped_by : SnfError or None
         What made it impossible to go on.
     """
@@ -162,7 +162,12 @@ class Driver:
 
         database = open_database(self.project.site.database_url, self.project.root, create=True)
         for report in refresh(self.project, database):
-            sys.stderr.write(f"took in night {report.night}\n")
+            if report.night:
+                sys.stderr.write(f"ingested night {report.night}\n")
+            for problem in report.all_problems:
+                sys.stderr.write(f"  {problem}\n")
+            if report.all_problems:
+                self.found.append(f"ingest {report.night}")
         database.close()
 
 

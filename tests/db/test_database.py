@@ -118,7 +118,11 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds
     with pytest.raises(DatabaseMismatch, match="snf db upgrade"):
         open_database(database_url)
     database = db_session.connect(database_url)
-    assert [step.partition(":")[0] for step in upgrade.upgrade(database)] == ["0002", "0003"]
+    assert [step.partition(":")[0] for step in upgrade.upgrade(database)] == [
+        "0002",
+        "0003",
+        "0004",
+    ]
     database.close()
     database = open_database(database_url)
     with database.read() as session:

@@ -25,6 +25,13 @@ JD = 2454069.75  # 2006-11-30T06:00:00
 Row = dict[str, Any]
 
 
+def moment_of(night: str) -> dict[str, Any]:
+    """Return the cards of time at 6 h UTC of a night."""
+    jd = JD + (Night.parse(night).date - Night.parse("06_334").date).days
+    moment = (datetime(2000, 1, 1, 12) + timedelta(jd - 2451545.0)).isoformat()
+    return {"JD": jd, "DATE_OBS": moment, "MJD_OBS": jd - 2400000.5}
+
+
 def cards(name: RawName, **other: Any) -> fits.Header:
     """Return a clean header of a frame, with other values for some cards (None: without it)."""
     exptime_s = 300.0 if name.fclass == 17 else 1.0
@@ -69,7 +76,7 @@ class Survey:
 
     def arrive_one(self) -> NightReport:
         """Take in what is new in the one night that has anything."""
-        (report,) = self.arrive()
+        (report,) = (report for report in self.arrive() if report.night)
         return report
 
     def rows(self, table: str) -> list[Row]:

@@ -275,10 +275,12 @@ def test_hostile_objects_of_headers_give_no_target_and_the_night_goes_on(survey:
     assert len(report.taken) + len(report.unreadable) == 6 + len(OBJECTS)
     for number, name in enumerate(OBJECTS, 2):
         run = f"06_334_{number:03}"
-        told = [text for text in report.warnings if text.startswith(f"run {run}")]
+        told = [
+            it for it in report.problems if it.object == f"run {run}" and "no target" in it.what
+        ]
         told += [path for path in report.unreadable if run in path]
         assert told, f"nothing was said of {name!r}"
-    assert all(text.isprintable() for text in report.warnings)
+    assert all(str(it).isprintable() for it in report.problems)
     assert survey.arrive() == []
     json.dumps(survey.rows("header"))
 
@@ -293,8 +295,9 @@ def test_hostile_objects_of_a_log_give_no_target_and_the_night_goes_on(survey: S
     report = survey.arrive_one()
     assert len(report.taken) == 6 + len(OBJECTS)
     assert {row["name"] for row in survey.rows("target")} == {"GD71"}
-    assert len([text for text in report.warnings if "is no target name" in text]) == len(OBJECTS)
-    assert all(text.isprintable() for text in report.warnings)
+    refused = [it for it in report.problems if "is no target name" in it.what]
+    assert len(refused) == len(OBJECTS)
+    assert all(str(it).isprintable() for it in report.problems)
     assert survey.arrive() == []
 
 

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.ingest.conftest import ROOT, write_frame
+from tests.ingest.conftest import ROOT, moment_of, write_frame
 
 NIGHTS = [f"06_{day}" for day in range(301, 325)]
 FRAMES = 4
@@ -30,8 +30,12 @@ def test_a_killed_arrival_leaves_whole_nights_and_is_ended_by_the_next(tmp_path:
         folder = tmp_path / "work/raw" / night.replace("_", "/")
         folder.mkdir(parents=True)
         for number in range(1, FRAMES + 1):
-            write_frame(folder, f"{night}_001_{number:03}_17_B.fits")
-    command = [Path(sys.executable).with_name("snf"), "arrive"]
+            write_frame(folder, f"{night}_001_{number:03}_17_B.fits", **moment_of(night))
+        lines = [f"1,{number},B,GD71,SPECTRED" for number in range(1, FRAMES + 1)]
+        log = "\n".join(("run,exposure,channel,object,run_type", *lines))
+        (folder / "obslog.csv").write_text(log)
+    (tmp_path / "work/raw/targets.csv").write_text("name,kind\nGD71,StdStar\n")
+    command = [Path(sys.executable).with_name("snf"), "ingest"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNF_")}
     environment["PYTHONUNBUFFERED"] = "1"
     for after in (1, 3):
