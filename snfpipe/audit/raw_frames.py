@@ -43,7 +43,7 @@ def audit_raw_frames(
     watch : callable, optional
         Told of every file that is looked at.
     """
-    for it in standing(session, project.site.raw, nights):
+    for it in standing(session, project.site.raw, ["", *nights]):
         name = PurePosixPath(it.object).name
         yield Finding(AUDIT, Kind(it.kind), name, it.place, it.what, it.next_step)
     for part in store.chunks(nights):

@@ -103,7 +103,7 @@ def read_cards(header: Header) -> tuple[dict[str, Any], list[tuple[str, str]]]:
                 continue
             value = _plain(card.value)
         except Exception:  # astropy raises whatever a broken card leads it into
-            value = printable(card.image[9:].strip())[:70]
+            value = printable(card.image[9:].strip(" '="))[:70]
             found[key], found[key + UNREADABLE] = None, value
             faults.append((key, f"{key}={shown(value)}: cannot be read, left out"))
             continue

@@ -8,11 +8,13 @@ from snfpipe.ingest import identity
 from snfpipe.ingest.cards import Frame
 from snfpipe.ingest.logs import Log
 from snfpipe.ingest.observed import NO_TARGET_CLASSES, Observed, line_of
-from snfpipe.ingest.problems import Problem, told_once
-from snfpipe.names import ExposureId, Night, PoseId
+from snfpipe.ingest.problems import Problem, said_once, told_once
+from snfpipe.names import ExposureId, Night, PoseId, RunId
 
 _FIX_TABLE = "correct it, then `snf ingest` and `doit`"
 _FIX_CARD = "check the frame and its log; what the header lacks can be given in obslog.csv"
+_FIX_FRAME = "copy the frame anew, or take the line out, then `snf ingest`"
+_UNLOGGED = "the log has no line of it: what it is for, guiding and quality are unknown"
 _FIX_IDENTITY = "find out which is right; rename the frame or correct its log, then `snf ingest`"
 
 
@@ -42,27 +44,31 @@ def night_problems(
     def problem(kind: str, of: str, what: str, step: str) -> Problem:
         return Problem(str(night), kind, of, what, step)
 
-    found = [
-        problem("wrong" if log.found else "missing", place, what, _FIX_TABLE)
-        for place, what in log.problems
-        if log.found or frames
-    ]
-    found += [problem("wrong", run, what, _FIX_TABLE) for run, what in observed.problems]
+    groups = _groups(night, frames)
+    lines = log.problems if log.found or frames else []
     of_cards = {name: frame.problems for name, frame in frames.items()}
-    found += [
-        problem("wrong", name, what, _FIX_CARD) for name, what in told_once(of_cards, len(frames))
-    ]
     of_log = {name: _against_log(frame, log) for name, frame in frames.items()}
-    found += [
-        problem("wrong", name, what, _FIX_IDENTITY) for name, what in told_once(of_log, len(frames))
+    found = [
+        *(problem("wrong" if log.found else "missing", *it, _FIX_TABLE) for it in said_once(lines)),
+        *(problem("wrong", *it, _FIX_TABLE) for it in observed.problems),
+        *(problem("wrong", *it, _FIX_CARD) for it in told_once(of_cards, groups)),
+        *(problem("wrong", *it, _FIX_IDENTITY) for it in told_once(of_log, groups)),
     ]
     if log.found:
-        found += [problem("missing", *told, _FIX_TABLE) for told in _without_line(frames, log)]
-        found += [
-            problem("missing", *told, "copy the frame anew, or take the line out")
-            for told in _without_frame(night, frames, refused, log)
-        ]
+        unlogged = {name: [_UNLOGGED] for name, it in frames.items() if not line_of(it, log.rows)}
+        found += [problem("missing", *it, _FIX_TABLE) for it in told_once(unlogged, groups)]
+        without = _without_frame(night, frames, refused, log)
+        found += [problem("missing", *it, _FIX_FRAME) for it in without]
     return found
+
+
+def _groups(night: Night, frames: Mapping[str, Frame]) -> dict[str, list[str]]:
+    """Return what frames share: the night, then each run."""
+    groups = {f"all {len(frames)} frames of {night}": list(frames)}
+    runs: dict[RunId, list[str]] = {}
+    for name, frame in frames.items():
+        runs.setdefault(frame.name.exposure.run_id, []).append(name)
+    return groups | {f"all {len(its)} frames of run {run}": its for run, its in runs.items()}
 
 
 def _against_log(frame: Frame, log: Log) -> list[str]:
@@ -70,16 +76,6 @@ def _against_log(frame: Frame, log: Log) -> list[str]:
     if frame.name.fclass in NO_TARGET_CLASSES:
         return []
     return list(identity.against_log(frame, line_of(frame, log.rows)))
-
-
-def _without_line(frames: Mapping[str, Frame], log: Log) -> Iterator[tuple[str, str]]:
-    """Yield the frames that the log says nothing of."""
-    missing = {
-        name: ["the log has no line of it: its run's kind and type, guiding, quality are unknown"]
-        for name, frame in frames.items()
-        if not line_of(frame, log.rows)
-    }
-    yield from told_once(missing, len(frames))
 
 
 def _without_frame(

@@ -198,7 +198,7 @@ def _notes(taken: Sequence[Taken]) -> dict[str, Sequence[str]]:
             it.frame.number("EXPTIME")
         )
     differ = {where for where, values in times.items() if len(values) > 1}
-    return notes | dict.fromkeys(sorted(differ), ["EXPTIME differs between channels"])
+    return notes | {where: ["EXPTIME differs between channels"] for where in sorted(differ)}
 
 
 def _bring_up(

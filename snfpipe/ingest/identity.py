@@ -40,10 +40,10 @@ def against_name(frame: Frame) -> Iterator[str]:
     yield from _wrong_night(frame, night)
     stated = frame.text("RUNID")
     if stated and stated != str(run):
-        yield f"RUNID says {shown(stated)}, the name run {run}"
+        yield f"RUNID says {shown(stated)}, which is not the run of the name"
     event = frame.number("EVTID")
     if event is not None and event != name.exposure.exposure:
-        yield f"EVTID says {event:g}, the name exposure {name.exposure.exposure:03}"
+        yield f"EVTID says {event:g}, which is not the exposure of the name"
     channel = frame.text("CHANNEL")
     if channel and _CHANNELS.get(channel.upper()) != name.channel:
         yield f"CHANNEL says {shown(channel)}, the name {name.channel}"

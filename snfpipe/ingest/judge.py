@@ -45,6 +45,8 @@ def judge(frame: Frame) -> tuple[list[str], list[str]]:
         notes.append(f"FCLASS is the text {shown(cards['FCLASS'])}, not a number")
     if not frame.text("CHANNEL"):
         notes.append("CHANNEL is missing: taken from the name")
+    if name.fclass == _OBJECT_CLASS and not frame.text("OBJECT", 80):
+        notes.append("OBJECT names no target: that of the log or the run's other frames is taken")
     filename = frame.text("FILENAME", 200)
     if filename == str(name).removesuffix(".fits"):
         notes.append(f"FILENAME {shown(filename)} is not the file's name: it lacks .fits")
@@ -110,7 +112,7 @@ def _odd_time(frame: Frame) -> Iterator[str]:
     if date and moment is None:
         yield f"DATE-OBS={shown(date)}: no date"
     if julian is None and frame.jd is not None:
-        yield "JD is missing: taken from MJD-OBS or DATE-OBS"
+        yield "JD says nothing: taken from MJD-OBS or DATE-OBS"
     if moment is None or julian is None:
         return
     off_s = (moment - J2000).total_seconds() - (julian - 2451545.0) * 86400

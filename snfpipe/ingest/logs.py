@@ -233,7 +233,7 @@ def _merge(log: Log, key: Any, values: dict[str, Any], place: Place) -> None:
     if first is values:
         return
     differing = [name for name in values if first.get(name, values[name]) != values[name]]
-    told = f": {', '.join(differing)} differ and are left out" if differing else ""
+    told = f", but not of {', '.join(differing)}: left out" if differing else ""
     log.problems.append((str(place), f"says again what line {line} says{told}"))
     log.disputed.update((key, name) for name in differing)
     first.update({name: value for name, value in values.items() if name not in first})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _NAMED = 3  #: how many of many frames are named
@@ -53,25 +53,41 @@ def not_taken(night: str, path: str, reason: str) -> Problem:
     return Problem(night, "wrong", path, what, "replace or remove it, then `snf ingest` and `doit`")
 
 
-def told_once(found: Mapping[str, Iterable[str]], total: int) -> Iterator[tuple[str, str]]:
-    """Yield (frame, what) for what was found of frames; what holds for all of them comes once.
+def told_once(
+    found: Mapping[str, Iterable[str]], groups: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, str]]:
+    """Yield (who, what) for what was found of frames; what holds for all of a group comes once.
 
     Parameters
     ----------
     found : mapping
         Frame -> what was found of it.
-    total : int
-        How many frames there are.
+    groups : mapping
+        What all frames of a group are called -> the frames; larger groups first.
     """
     frames_of: dict[str, list[str]] = {}
     for frame, texts in found.items():
         for text in texts:
             frames_of.setdefault(text, []).append(frame)
     for text, frames in frames_of.items():
-        if len(frames) == total > _NAMED:
-            yield f"all {total} frames", text
+        left = set(frames)
+        for group, members in groups.items():
+            if len(members) > _NAMED and left.issuperset(members):
+                left.difference_update(members)
+                yield group, text
+        yield from ((frame, text) for frame in frames if frame in left)
+
+
+def said_once(found: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield (place, what) of a table's lines; what many lines share comes once, with the first."""
+    places_of: dict[str, list[str]] = {}
+    for place, what in found:
+        places_of.setdefault(what, []).append(place)
+    for what, places in places_of.items():
+        if len(places) > _NAMED:
+            yield places[0], f"{what} (and {len(places) - 1} more lines)"
         else:
-            yield from ((frame, text) for frame in frames)
+            yield from ((place, what) for place in places)
 
 
 def grouped(found: Mapping[str, Iterable[str]]) -> list[str]:

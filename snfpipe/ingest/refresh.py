@@ -184,4 +184,6 @@ def _no_frame(raw: Path, entry: Found, why: str) -> str:
         return why
     count = sum(1 for _ in islice(files_below(path), _COUNTED))
     more = "over " if count == _COUNTED else ""
-    return f"a folder with {more}{count} file{'s' if count > 1 else ''}, which are not looked at"
+    return (
+        f"a folder with {more}{count} file{'s' if count > 1 else ''}, where no frame is looked for"
+    )

@@ -33,8 +33,6 @@ class _Purpose(NamedTuple):
 def standing(session: Session, raw: Path, nights: Collection[str] | None = None) -> list[Problem]:
     """Return the problems of raw frames that stand, of some nights or of all.
 
-    Those that belong to no night are always among them.
-
     Parameters
     ----------
     session : Session
@@ -42,7 +40,7 @@ def standing(session: Session, raw: Path, nights: Collection[str] | None = None)
     raw : Path
         The raw folder.
     nights : collection of str, optional
-        Which nights.
+        Which nights; an empty one for what belongs to none.
     """
     if nights is None:
         return [
@@ -51,7 +49,7 @@ def standing(session: Session, raw: Path, nights: Collection[str] | None = None)
             *idle(session, sa.true()),
         ]
     found: list[Problem] = []
-    for part in store.chunks(["", *sorted(set(nights) - {""})]):
+    for part in store.chunks(sorted(set(nights))):
         found += _not_taken(session, raw, BadFrame.night.in_(part))
         found += _findings(session, RawFinding.night.in_(part))
         found += idle(session, Process.night.in_(part))

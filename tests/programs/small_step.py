@@ -11,6 +11,8 @@ It is started thousands of times: standard library only, FITS by hand.
 from __future__ import annotations
 
 import argparse
+import bz2
+import gzip
 import hashlib
 import json
 import os
@@ -20,6 +22,7 @@ from pathlib import Path
 
 VERSION = "1.0.0"
 BLOCK, CARD = 2880, 80  # bytes of a FITS file's blocks and cards
+UNPACKERS = {".gz": gzip.open, ".bz2": bz2.open}
 
 
 def behaviour(program: str) -> dict:
@@ -32,7 +35,8 @@ def behaviour(program: str) -> dict:
 
 def data_of(path: str) -> bytes:
     """Return a FITS file's data as they lie in it; what is cut short or is none is refused."""
-    content = Path(path).read_bytes()
+    with UNPACKERS.get(Path(path).suffix, open)(path, "rb") as file:
+        content = file.read()
     if not content.startswith(b"SIMPLE  =") or len(content) % BLOCK:
         raise ValueError(f"{Path(path).name} is no whole FITS file")
     end = next(
