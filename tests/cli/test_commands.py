@@ -158,6 +158,11 @@ def test_misuse_gives_one_clear_line_and_the_next_step(
         assert done.stdout == ""
 
 
+def test_the_earlier_name_of_ingest_is_understood_and_not_listed(run: Run) -> None:
+    assert run("snf", "arrive").stdout == run("snf", "ingest").stdout == "nothing new\n"
+    assert "arrive" not in run("snf", "--help").stdout
+
+
 def test_control_characters_of_a_wrong_word_are_not_sent_to_the_terminal(run: Run) -> None:
     done = run("snf", "ingest", "--\x1b[31mred", code=2)
     assert "\x1b" not in done.stderr

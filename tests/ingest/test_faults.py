@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import sqlalchemy as sa
 
@@ -22,6 +23,7 @@ from tests.ingest.conftest import moment_of
 from tests.ingest.faults import AROUND, FAULTS, LATER, TARGETS, RawNight
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ingest.md"
+SCHEMA = DOCUMENT.parent / "schemas" / "ingest.json"
 DIGITS = {"id_run": 8, "id_exposure": 11, "id_pose": 12}
 GOOD, *_ = NAMES = [*FAULTS, *LATER]
 NIGHT_OF = {name: f"06_{number:03}" for number, name in enumerate(NAMES, 1)}
@@ -158,6 +160,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Survey]:
     for name, inject in LATER.items():
         inject(RawNight(raw, NIGHT_OF[name]))
     told = json.loads(driven.run("snf", "ingest", "--json", exit_code=1).stdout)
+    jsonschema.validate(told, json.loads(SCHEMA.read_text()))
     assert told["nights"] == []
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SNF_DATABASE_URL", raising=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -314,6 +316,20 @@ def test_an_unknown_class_is_kept_with_a_warning(survey: Survey) -> None:
     report = survey.arrive_one()
     assert any("class 098_000 is not in the catalogue" in text for text in report.warnings)
     assert [row["fclass"] for row in survey.rows("process")] == [98]
+
+
+def test_a_good_simulated_night_has_few_notes_and_no_problems(
+    survey: Survey, tmp_path: Path
+) -> None:
+    """All that real headers have odd is told in a line each, not in a line a frame."""
+    words = ("simulate", "--preset", "tiny", "--night", "06_334", "--out", str(survey.raw))
+    subprocess.run([Path(sys.executable).with_name("snf"), *words], check=True, cwd=tmp_path)
+    report = survey.arrive_one()
+    assert (len(report.taken), report.problems, report.unreadable) == (20, [], {})
+    assert 1 <= len(report.warnings) <= 10
+    assert sum("MJD-OBS is missing" in note for note in report.warnings) == 1
+    found = [note for row in survey.rows("header") for note in row["warnings"]]
+    assert len(found) > 60
 
 
 def test_a_target_keeps_its_row_over_nights(survey: Survey) -> None:
