@@ -14,7 +14,7 @@ from snfpipe.config.project import load_project
 from snfpipe.names import Night
 
 if TYPE_CHECKING:
-    from snfpipe.ingest.fill import NightReport
+    from snfpipe.ingest.report import NightReport
 
 _LINES = 20  # that are printed of many; JSON and the audit have all
 

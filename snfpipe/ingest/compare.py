@@ -12,7 +12,7 @@ from snfpipe.ingest.problems import Problem, said_once, told_once
 from snfpipe.names import ExposureId, Night, PoseId, RunId
 
 _FIX_TABLE = "correct it, then `snf ingest` and `doit`"
-_FIX_CARD = "check the frame and its log; what the header lacks can be given in obslog.csv"
+_FIX_CARD = "check the frame; EXPTIME and OBJECT can be given in obslog.csv, then `snf ingest`"
 _FIX_FRAME = "copy the frame anew, or take the line out, then `snf ingest`"
 _UNLOGGED = "the log has no line of it: what it is for, guiding and quality are unknown"
 _FIX_IDENTITY = "find out which is right; rename the frame or correct its log, then `snf ingest`"

@@ -8,89 +8,32 @@ or a quality set by hand survives any number of ingests, and a corrected log rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe.db import store
-from snfpipe.db.models import (
-    BadFrame,
-    Base,
-    Exposure,
-    File,
-    FrameChange,
-    Header,
-    Pose,
-    Process,
-    RawFinding,
-    RawTable,
-    Run,
-    Target,
-)
-from snfpipe.errors import BadName
+from snfpipe.db.models import Base, Exposure, File, FrameChange, Header, Pose, Process, Run, Target
 from snfpipe.ingest.cards import Frame
 from snfpipe.ingest.compare import night_problems
-from snfpipe.ingest.frames import frame_name
+from snfpipe.ingest.kept import (
+    keep_findings,
+    keep_refused,
+    keep_table,
+    log_rows,
+    refused_poses,
+    seen,
+)
 from snfpipe.ingest.logs import Log
 from snfpipe.ingest.observed import Row, observe
-from snfpipe.ingest.problems import Problem, grouped, not_taken
-from snfpipe.ingest.scan import Found
+from snfpipe.ingest.problems import grouped
+from snfpipe.ingest.report import NightFiles, NightReport, Taken, notes_of
 from snfpipe.ingest.spelling import KnownTargets
 from snfpipe.ingest.standing import idle
 from snfpipe.ingest.targets import ensure_targets
-from snfpipe.names import Night, PoseId, ProductName, RawName, channel_text
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A frame that was read, its file and the checksum of its bytes."""
-
-    found: Found
-    frame: Frame
-    checksum: str
-
-
-@dataclass(slots=True)
-class NightFiles:
-    """What was read of a night: frames, what is none with the reason, the log, the targets.
-
-    ``gone`` are the paths of files that could not be taken and have been removed since; ``table``
-    is the log's file where it is new or changed.
-    """
-
-    night: Night
-    taken: list[Taken] = field(default_factory=list)
-    bad: list[tuple[Found, str]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    log: Log = field(default_factory=Log)
-    table: Found | None = None
-    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class NightReport:
-    """What was ingested of one night, or with an empty night of the folder around all of them.
-
-    Names of frames; path -> reason of what was not taken; what frames and log disagree on or lack;
-    notes on odd headers.
-    """
-
-    night: str
-    taken: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def all_problems(self) -> list[Problem]:
-        """Its problems, and what was not taken."""
-        refused = [not_taken(self.night, path, why) for path, why in self.unreadable.items()]
-        return [*refused, *self.problems]
+from snfpipe.names import Night, ProductName, RawName, channel_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +50,7 @@ def fill_night(session: Session, files: NightFiles) -> NightReport:
     night = str(files.night)
     store.alone(session, f"ingest {night}")
     known = _known(session, files.night)
-    log_before = _log_before(session, night)
+    log_before = log_rows(session, night)
     if not files.log.found and log_before:
         files.log = Log(log_before, problems=files.log.problems, found=False)
     report = _report(files, known)
@@ -131,7 +74,7 @@ def fill_night(session: Session, files: NightFiles) -> NightReport:
     _retarget(session, before.runs, now.runs)
     _not_taken(session, night, files)
     named = {str(frame.name): frame for _ident, frame in sorted(frames.items())}
-    problems = night_problems(files.night, named, _refused(session, night), files.log, now)
+    problems = night_problems(files.night, named, refused_poses(session, night), files.log, now)
     keep_findings(session, night, problems)
     keep_table(session, night, files.table, [dict(row) for row in files.log.rows.values()])
     report.problems = [*problems, *idle(session, Process.night == night)]
@@ -161,23 +104,13 @@ def _known(session: Session, night: Night) -> dict[str, _Known]:
     return found
 
 
-def _log_before(session: Session, night: str) -> dict[tuple[int, int, int], dict[str, Any]]:
-    """Return the log's rows as they were read last."""
-    query = sa.select(RawTable.rows).where(RawTable.night == night)
-    return {
-        (row["run"], row["exposure"], row["channel"]): row
-        for rows in session.scalars(query)
-        for row in rows
-    }
-
-
 def _report(files: NightFiles, known: Mapping[str, _Known]) -> NightReport:
     """Sort what was read into new and changed."""
     report = NightReport(
         str(files.night),
         unreadable={found.path: reason for found, reason in files.bad},
         gone=list(files.gone),
-        warnings=grouped(_notes(files.taken)),
+        warnings=grouped(notes_of(files.taken)),
     )
     for entry in files.taken:
         before = known.get(_id(entry))
@@ -186,19 +119,6 @@ def _report(files: NightFiles, known: Mapping[str, _Known]) -> NightReport:
         elif before.checksum != entry.checksum:
             report.changed.append(str(entry.frame.name))
     return report
-
-
-def _notes(taken: Sequence[Taken]) -> dict[str, Sequence[str]]:
-    """Return frame or exposure -> notes on it."""
-    notes: dict[str, Sequence[str]] = {str(it.frame.name): it.frame.warnings for it in taken}
-    times: dict[str, set[float | None]] = {}
-    for it in taken:
-        name = it.frame.name
-        times.setdefault(f"{name.exposure} of class {name.fclass:02}", set()).add(
-            it.frame.number("EXPTIME")
-        )
-    differ = {where for where, values in times.items() if len(values) > 1}
-    return notes | {where: ["EXPTIME differs between channels"] for where in sorted(differ)}
 
 
 def _bring_up(
@@ -262,12 +182,7 @@ def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None
 
 def _file(entry: Taken) -> Row:
     """Return the columns that tell a frame's file as it was seen."""
-    return {"name": entry.found.name, **_seen(entry.found), "checksum": entry.checksum}
-
-
-def _seen(found: Found) -> Row:
-    """Return the columns that tell a file as it was seen."""
-    return {"path": found.path, "size": found.size, "mtime_ns": found.mtime_ns}
+    return {"name": entry.found.name, **seen(entry.found), "checksum": entry.checksum}
 
 
 def _header(frame: Frame) -> Row:
@@ -325,45 +240,3 @@ def _not_taken(session: Session, night: str, files: NightFiles) -> None:
     session.execute(
         sa.update(Process).where(Process.id_process.in_(spoilt)).values(state="unreadable")
     )
-
-
-def _refused(session: Session, night: str) -> set[PoseId]:
-    """Return the poses of what lies in a night's folder and was not taken."""
-    found = set()
-    for path in session.scalars(sa.select(BadFrame.path).where(BadFrame.night == night)):
-        try:
-            found.add(frame_name(path.rpartition("/")[2]).pose)
-        except BadName:
-            continue
-    return found
-
-
-# --- what is kept for nights and for the folder around them -----------------------------------
-
-
-def keep_refused(
-    session: Session, night: str, bad: Iterable[tuple[Found, str]], over: Sequence[str]
-) -> None:
-    """Keep what was not taken, and why; forget the paths `over`."""
-    session.execute(sa.delete(BadFrame).where(BadFrame.path.in_(over)))
-    moment = store.utc_now()
-    rows = {
-        found.path: {**_seen(found), "night": night, "reason": reason, "noticed": moment}
-        for found, reason in bad
-    }
-    store.upsert(session, BadFrame, list(rows.values()), ["size", "mtime_ns", "reason", "noticed"])
-
-
-def keep_findings(session: Session, night: str, problems: Iterable[Problem]) -> None:
-    """Replace the findings of a night."""
-    session.execute(sa.delete(RawFinding).where(RawFinding.night == night))
-    columns = ("night", "kind", "object", "what", "next_step")
-    rows = [{name: getattr(it, name) for name in columns} for it in problems]
-    store.insert(session, RawFinding, rows)
-
-
-def keep_table(session: Session, night: str, table: Found | None, rows: list[Row]) -> None:
-    """Keep a table as it was read, if it was."""
-    if table is not None:
-        row = {**_seen(table), "night": night, "rows": rows}
-        store.upsert(session, RawTable, [row], ["size", "mtime_ns", "rows"])

@@ -16,18 +16,12 @@ from snfpipe.db.models import RawTable
 from snfpipe.db.quick import quick_look
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound
-from snfpipe.ingest.fill import (
-    NightFiles,
-    NightReport,
-    Taken,
-    fill_night,
-    keep_findings,
-    keep_refused,
-    keep_table,
-)
+from snfpipe.ingest.fill import fill_night
 from snfpipe.ingest.frames import BadFits, frame_name, read_frame
+from snfpipe.ingest.kept import keep_findings, keep_refused, keep_table
 from snfpipe.ingest.logs import Log, read_obslog, read_targets
 from snfpipe.ingest.problems import Problem
+from snfpipe.ingest.report import NightFiles, NightReport, Taken
 from snfpipe.ingest.scan import LOG, TARGETS, Found, changed_files, files_below
 from snfpipe.ingest.targets import correct_targets
 from snfpipe.names import Night, RawName

@@ -38,7 +38,9 @@ class Driver:
     settled : dict
         Task -> how it was settled, for the units that an attempt or a verdict settled since.
     found : list of str
-        The audits, and the nights at their ingest, that found something.
+        The audits that found something.
+    problems : int
+        How many problems of raw frames this run found while it ingested.
     stopped_by : SnfError or None
         What made it impossible to go on.
     """
@@ -50,6 +52,7 @@ class Driver:
         self.settled: dict[str, Standing] = {}
         self.stopped_by: SnfError | None = None
         self.found: list[str] = []
+        self.problems = 0
         self._stamps: dict[str, int] = {}
         self._conductor: Conductor | None = None
         self._lock = threading.Lock()
@@ -166,8 +169,7 @@ class Driver:
                 sys.stderr.write(f"ingested night {report.night}\n")
             for problem in report.all_problems:
                 sys.stderr.write(f"  {problem}\n")
-            if report.all_problems:
-                self.found.append(f"ingest {report.night}")
+            self.problems += len(report.all_problems)
         database.close()
 
 

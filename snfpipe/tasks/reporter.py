@@ -119,9 +119,12 @@ class UnitReporter:
             sys.stderr.write(f"doit: {error}\n")
             raise SystemExit(error.exit_code)
         failing = self._tell_the_end()
+        if self.driver.problems:
+            told = f"{self.driver.problems} problems of raw frames were found at ingest"
+            self._line(f"{told}: `snf ingest` names them")
         if self.broken:
             raise SystemExit(3)
-        if failing or self.driver.found:
+        if failing or self.driver.found or self.driver.problems:
             raise SystemExit(1)
 
     # --- the account ------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from snfpipe.db import store
 from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
 from snfpipe.ingest import fill
+from snfpipe.ingest.report import NightFiles
 from snfpipe.names import Night
 from snfpipe.plans import PLANS
 
@@ -114,7 +115,7 @@ def test_what_plans_ask_is_answered_by_indices(
 
 def test_what_arrival_asks_of_a_night_is_answered_by_indices(database: Database) -> None:
     with asked(database) as queries, database.write() as session:
-        fill.fill_night(session, fill.NightFiles(Night.parse("06_334")))
+        fill.fill_night(session, NightFiles(Night.parse("06_334")))
     assert queries
     assert scans(database, queries) == []
 

@@ -16,8 +16,8 @@ from astropy.io import fits
 from snfpipe.config.project import Project, load_project
 from snfpipe.db.models import Base
 from snfpipe.db.session import Database, open_database
-from snfpipe.ingest.fill import NightReport
 from snfpipe.ingest.refresh import refresh
+from snfpipe.ingest.report import NightReport
 from snfpipe.names import Night, RawName
 
 ROOT = Path(__file__).parents[2]
