@@ -193,8 +193,10 @@ def _is_part(cards: Cards) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return a card's value as JSON can hold it; a card without a value has None."""
-    if value is None or isinstance(value, bool | int | str):
+    """Return a card's value as JSON and both databases hold it; one without a value has None."""
+    if isinstance(value, str):
+        return value.replace("\0", r"\0")
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snfpipe.errors import BadName, Place, shown
+from snfpipe.errors import BadName, Place, printable, shown
 from snfpipe.names import CHANNELS, check_target
 
 #: Column -> the words that are known.
@@ -123,8 +123,9 @@ def _channel(text: str) -> int:
 
 
 _LOG: dict[str, Callable[[str], Any]] = {
-    "run": _number_of, "exposure": _number_of, "channel": _channel, "fclass": _whole, "object": str,
-    "run_kind": _word("run_kind"), "run_type": _word("run_type"), "filter": _text(20),
+    "run": _number_of, "exposure": _number_of, "channel": _channel, "fclass": _whole,
+    "object": printable, "run_kind": _word("run_kind"), "run_type": _word("run_type"),
+    "filter": _text(20),
     "exptime_s": _number(0), "guide": _whole, "guide_s": _number(), "guide_f": _number(),
     "guide_x": _number(), "interrupt": _whole, "quality": _whole, "qzelog": _whole,
 }  # fmt: skip

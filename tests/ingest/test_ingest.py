@@ -283,6 +283,9 @@ def test_hostile_objects_of_headers_give_no_target_and_the_night_goes_on(survey:
         told += [path for path in report.unreadable if run in path]
         assert told, f"nothing was said of {name!r}"
     assert all(str(it).isprintable() for it in report.problems)
+    for path in survey.night.glob("*.fits"):
+        os.utime(path, ns=(1, 1))
+    assert survey.arrive_one().changed == []
     assert survey.arrive() == []
     json.dumps(survey.rows("header"))
 
