@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from snfpipe.errors import BadName, Place, printable, shown
+from snfpipe.ingest.spelling import without_blanks
 from snfpipe.names import CHANNELS, check_target
 
 #: Column -> the words that are known.
@@ -122,6 +123,11 @@ def _channel(text: str) -> int:
     return CHANNELS[text.upper()]
 
 
+def _target(text: str) -> str:
+    """Read a target's name."""
+    return check_target(without_blanks(text))
+
+
 _LOG: dict[str, Callable[[str], Any]] = {
     "run": _number_of, "exposure": _number_of, "channel": _channel, "fclass": _whole,
     "object": printable, "run_kind": _word("run_kind"), "run_type": _word("run_type"),
@@ -130,7 +136,7 @@ _LOG: dict[str, Callable[[str], Any]] = {
     "guide_x": _number(), "interrupt": _whole, "quality": _whole, "qzelog": _whole,
 }  # fmt: skip
 _TARGETS: dict[str, Callable[[str], Any]] = {
-    "name": check_target, "kind": _word("kind"), "type": _text(20), "pi": _text(40),
+    "name": _target, "kind": _word("kind"), "type": _text(20), "pi": _text(40),
     "ra_deg": _number(0, 360), "dec_deg": _number(-90, 90), "iauc": _text(40),
     "redshift": _number(-1, 20), "redshift_err": _number(0), "mwebv": _number(-1, 100),
     "date_c": _text(32), "date_m": _text(32),

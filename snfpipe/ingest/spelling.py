@@ -14,6 +14,11 @@ def spelling(name: str) -> str:
     return _DROPPED.sub("", name).casefold()
 
 
+def without_blanks(name: str) -> str:
+    """Return a name as names of targets are written."""
+    return _BLANKS.sub("", name)
+
+
 class KnownTargets:
     """The names of targets that are known, found by any spelling."""
 
@@ -28,7 +33,7 @@ class KnownTargets:
         """Return the known name that a text spells; of none, or of two, the text without blanks."""
         if text in self.names:
             return text
-        return self._by_spelling.get(spelling(text)) or _BLANKS.sub("", text)
+        return self._by_spelling.get(spelling(text)) or without_blanks(text)
 
     def like(self, text: str) -> str | None:
         """Return the known name that comes closest to a misspelt one, if any is close."""

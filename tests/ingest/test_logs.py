@@ -112,6 +112,12 @@ def test_of_lines_that_disagree_only_what_they_agree_on_is_taken(tmp_path: Path)
     ]
 
 
+def test_a_name_of_the_list_may_have_blanks(tmp_path: Path) -> None:
+    (tmp_path / "targets.csv").write_text("name,kind\nHZ 44,StdStar\n")
+    log = read_targets(tmp_path / "targets.csv")
+    assert (list(log.rows), log.problems) == (["HZ44"], [])
+
+
 def test_known_words_are_read_in_any_case_and_unknown_ones_are_told(tmp_path: Path) -> None:
     log = log_of(tmp_path, "run,exposure,channel,run_kind,run_type", "1,3,B,stdstar,Spectred",
                  "1,4,B,Elsewhere,SPECTRD")  # fmt: skip
