@@ -61,7 +61,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(run: Run) -
 
 
 @pytest.mark.services
-def test_both_kinds_of_database_are_created_by_arrival(run: Run, database_url: str) -> None:
+def test_both_kinds_of_database_are_created_by_ingest(run: Run, database_url: str) -> None:
     done = run("snf", "ingest", SNF_DATABASE_URL=database_url)
     assert done.stdout == "nothing new\n"
     found = json.loads(run("snf", "db", "current", "--json", SNF_DATABASE_URL=database_url).stdout)

@@ -59,7 +59,7 @@ def write_frame(folder: Path, name: str, level: int = 1000, **other: Any) -> Pat
 
 
 class Survey:
-    """A project with a raw folder, a database and what arrival says."""
+    """A project with a raw folder, a database and what an ingest says."""
 
     def __init__(self, root: Path, database_url: str) -> None:
         self.root = root
@@ -69,14 +69,14 @@ class Survey:
         self.night.mkdir(parents=True)
         self.database: Database = open_database(database_url, create=True)
 
-    def arrive(self, *nights: str, dry_run: bool = False) -> list[NightReport]:
+    def ingest(self, *nights: str, dry_run: bool = False) -> list[NightReport]:
         """Take in what is new."""
         wanted = [Night.parse(night) for night in nights]
         return list(refresh(self.project, self.database, wanted, dry_run=dry_run))
 
-    def arrive_one(self) -> NightReport:
+    def ingest_one(self) -> NightReport:
         """Take in what is new in the one night that has anything."""
-        (report,) = (report for report in self.arrive() if report.night)
+        (report,) = (report for report in self.ingest() if report.night)
         return report
 
     def rows(self, table: str) -> list[Row]:

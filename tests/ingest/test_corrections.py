@@ -122,25 +122,25 @@ def log(survey: Survey, **values: Any) -> None:
 @pytest.mark.services
 def test_a_changed_log_changes_the_rows_made_of_it(survey: Survey) -> None:
     survey.frames()
-    survey.arrive()
+    survey.ingest()
     log(survey, run_kind="FinalRef", quality=0, guide=3)
-    report = survey.arrive_one()
+    report = survey.ingest_one()
     assert (report.taken, report.changed, report.problems) == ([], [], [])
     assert {row["kind"] for row in survey.rows("run")} == {"FinalRef"}
     assert {(row["quality"], row["guide"]) for row in survey.rows("exposure")} == {(0, 3)}
     assert {row["quality"] for row in survey.rows("pose")} == {0}
-    assert survey.arrive() == []
+    assert survey.ingest() == []
 
 
 @pytest.mark.services
 def test_what_was_set_by_hand_survives_a_changed_log(survey: Survey) -> None:
     survey.frames()
-    survey.arrive()
+    survey.ingest()
     with survey.database.write() as session:
         session.execute(sa.update(Run).values(kind="ScreenR"))
         session.execute(sa.update(Exposure).values(quality=7))
     log(survey, run_kind="FinalRef", quality=0)
-    survey.arrive()
+    survey.ingest()
     assert {row["kind"] for row in survey.rows("run")} == {"ScreenR"}
     assert {row["quality"] for row in survey.rows("exposure")} == {7}
     assert {row["quality"] for row in survey.rows("pose")} == {0}
@@ -149,11 +149,11 @@ def test_what_was_set_by_hand_survives_a_changed_log(survey: Survey) -> None:
 @pytest.mark.services
 def test_a_log_that_was_removed_takes_nothing_back_and_is_missed(survey: Survey) -> None:
     survey.frames()
-    survey.arrive()
+    survey.ingest()
     before = survey.rows("run"), survey.rows("exposure"), survey.rows("pose")
     (survey.night / "obslog.csv").unlink()
     (survey.night / "06_334_001_004_03_R.fits").touch()
-    (problem,) = survey.arrive_one().problems
+    (problem,) = survey.ingest_one().problems
     assert (problem.kind, str(problem)) == ("missing", "06/334/obslog.csv: is missing")
     assert (survey.rows("run"), survey.rows("exposure"), survey.rows("pose")) == before
 
@@ -162,10 +162,10 @@ def test_a_log_that_was_removed_takes_nothing_back_and_is_missed(survey: Survey)
 def test_a_misspelt_target_gets_its_name_once_the_log_is_corrected(survey: Survey) -> None:
     survey.frames()
     log(survey, object="GD7l")
-    survey.arrive()
+    survey.ingest()
     (wrong,) = survey.rows("target")
     log(survey)
-    assert survey.arrive_one().problems == []
+    assert survey.ingest_one().problems == []
     (target,) = survey.rows("target")
     assert (target["name"], target["kind"], target["id"]) == ("GD71", "StdStar", wrong["id"])
     assert {row["target_id"] for row in survey.rows("run")} == {target["id"]}
@@ -183,10 +183,10 @@ def test_a_run_that_was_given_to_another_target_gets_its_own(survey: Survey) -> 
     log(survey, object="GD153")
     text = (survey.night / "obslog.csv").read_text()
     (survey.raw / "06/336/obslog.csv").write_text(text)
-    survey.arrive()
+    survey.ingest()
     assert [row["id_target"] for row in survey.rows("target")] == ["T06334001"]
     log(survey)
-    survey.arrive()
+    survey.ingest()
     named = {row["name"]: row for row in survey.rows("target")}
     assert {name: row["id_target"] for name, row in named.items()} == {
         "GD71": "T06334001", "GD153": "T06336001",
@@ -204,14 +204,14 @@ def test_a_run_that_was_given_to_another_target_gets_its_own(survey: Survey) -> 
 def test_targets_follow_their_list_but_for_what_was_set_by_hand(survey: Survey) -> None:
     survey.frames()
     survey.table("targets.csv", "name,kind,type,mwebv", "GD71,,DA,0.1")
-    (_, report) = survey.arrive(), survey
+    (_, report) = survey.ingest(), survey
     with survey.database.read() as session:
         (idle,) = standing(session, survey.raw)
     assert "the kind of target GD71 is unknown" in idle.what
     with survey.database.write() as session:
         session.execute(sa.update(Target).values(type="WD"))
     survey.table("targets.csv", "name,kind,type,mwebv", "GD71,StdStar,DB,0.2")
-    assert survey.arrive() == []
+    assert survey.ingest() == []
     (target,) = report.rows("target")
     assert (target["kind"], target["type"], target["mwebv"]) == ("StdStar", "WD", 0.2)
     with survey.database.read() as session:
@@ -223,10 +223,10 @@ def test_a_target_gets_the_spelling_of_the_list_that_comes_after_it(survey: Surv
     survey.frames()
     log(survey, object="gd 71")
     survey.table("targets.csv", "name,kind")
-    survey.arrive()
+    survey.ingest()
     assert [row["name"] for row in survey.rows("target")] == ["gd71"]
     survey.table("targets.csv", "name,kind", "GD71,StdStar")
-    survey.arrive()
+    survey.ingest()
     assert [(row["name"], row["kind"]) for row in survey.rows("target")] == [("GD71", "StdStar")]
 
 
@@ -235,14 +235,14 @@ def test_a_frame_that_was_packed_later_stays_the_same_frame(survey: Survey) -> N
     import gzip
 
     survey.frames()
-    survey.arrive()
+    survey.ingest()
     path = survey.night / "06_334_001_003_17_B.fits"
     packed = path.with_name(path.name + ".gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
-    report = survey.arrive_one()
+    report = survey.ingest_one()
     assert (report.taken, report.changed) == ([], [path.name])
     files = {row["name"]: row["path"] for row in survey.rows("file")}
     assert files[packed.name] == f"06/334/{packed.name}"
     assert len(files) == 6 == len(survey.rows("process"))
-    assert survey.arrive() == []
+    assert survey.ingest() == []

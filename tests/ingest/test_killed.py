@@ -1,4 +1,4 @@
-"""Arrival killed with SIGKILL: a night is there whole or not at all, and the next one ends it."""
+"""An ingest killed with SIGKILL: a night is there whole or not at all, and the next one ends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def counted(root: Path, table: str) -> Counter[str]:
         return Counter(dict(connection.execute(f"SELECT night, count(*) FROM {table} GROUP BY 1")))
 
 
-def test_a_killed_arrival_leaves_whole_nights_and_is_ended_by_the_next(tmp_path: Path) -> None:
+def test_a_killed_ingest_leaves_whole_nights_and_is_ended_by_the_next(tmp_path: Path) -> None:
     for name in ("configs", "versions", "lists"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for night in NIGHTS:
@@ -41,12 +41,12 @@ def test_a_killed_arrival_leaves_whole_nights_and_is_ended_by_the_next(tmp_path:
     for after in (1, 3):
         with subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE
-        ) as arrival:
-            assert arrival.stdout
+        ) as ingest:
+            assert ingest.stdout
             for _ in range(after):
-                assert b"took 4 frames" in arrival.stdout.readline()
-            arrival.send_signal(signal.SIGKILL)
-        assert arrival.returncode == -signal.SIGKILL
+                assert b"took 4 frames" in ingest.stdout.readline()
+            ingest.send_signal(signal.SIGKILL)
+        assert ingest.returncode == -signal.SIGKILL
         processes = counted(tmp_path, "process")
         assert set(processes.values()) == {FRAMES}
         assert processes == counted(tmp_path, "file") == counted(tmp_path, "exposure")

@@ -13,6 +13,7 @@ from astropy.io import fits
 
 from snfpipe.ingest.cards import Frame
 from snfpipe.ingest.frames import BadFits, frame_name, read_frame
+from snfpipe.ingest.judge import judge
 from snfpipe.names import RawName
 
 COMMON = {
@@ -145,3 +146,29 @@ def test_a_packed_frame_that_is_damaged_is_refused(tmp_path: Path, suffix: str) 
         packed.write_bytes(content)
         with pytest.raises(BadFits):
             read(packed)
+
+
+#: Key cards of real frames of 2025: name, OBSTYPE, FCLASS, OBJECT, EVTID, IMTYPE, EXPTIME, AIRMASS,
+#: DATE-OBS, JD, arc lamp, continuum lamp.
+REAL = [
+    ("25_056_084_001_07_B", "FLAT", 7, "BD+023375", 1, "COMPARISON", 11.0, 1.324,
+     "2025-02-25T15:09:00", 2460732.130567, 0, 1),
+    ("25_056_084_001_07_R", "FLAT", 7, "BD+023375", 1, "COMPARISON", 1.0, 1.324,
+     "2025-02-25T15:08:29", 2460732.130896, 0, 1),
+    ("25_056_084_003_17_R", "OBJECT", 17, "BD+023375", 3, "OBJECT", 220.0, 1.317,
+     "2025-02-25T15:10:06", 2460732.132025, 0, 0),
+    ("25_056_084_004_03_R", "ARC", 3, "BD+023375", 4, "COMPARISON", 1.0, 1.295,
+     "2025-02-25T15:15:15", 2460732.135592, 1, 0),
+    ("25_121_118_008_24_R", "BIAS", 24, "unknown", 8, "BIAS", 0.0, 3.149,
+     "2025-05-01T22:44:58", 2460797.447905, 0, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("real", REAL, ids=lambda real: real[0])
+def test_real_headers_are_odd_and_without_a_problem(real: tuple[Any, ...]) -> None:
+    names = ("FILENAME", "OBSTYPE", "FCLASS", "OBJECT", "EVTID", "IMTYPE", "EXPTIME", "AIRMASS",
+             "DATE-OBS", "JD", "LPSARCR", "LPSCNTR")  # fmt: skip
+    cards = {**dict(zip(names, real, strict=True)), "RUNID": real[0][:10], "RAIN": 9999999}
+    problems, notes = judge(Frame(RawName.parse(f"{real[0]}.fits"), cards))
+    assert problems == []
+    assert {note.partition(" ")[0] for note in notes} >= {"FILENAME", "MJD-OBS", "RAIN=9999999:"}
