@@ -58,7 +58,7 @@ $(TEST_READY): $(RUN_READY)
 
 run: setup
 	$(BIN)/snf simulate --preset sample --jobs $$(nproc)
-	$(BIN)/snf arrive
+	$(BIN)/snf ingest
 	$(BIN)/doit
 	$(BIN)/snf summary
 

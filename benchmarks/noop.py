@@ -2,7 +2,7 @@
 
 1,700 nights and 1,300 targets, 6 steps over nights and 6 over targets, 15 nights a target: 18,000
 units that are all settled.  Ours reads configuration, lists and database, looks at manifests,
-asks for arrivals and says that nothing is to be done; the bare doit has the same tasks with the
+asks for new frames and says that nothing is to be done; the bare doit has the same tasks with the
 same targets and file dependencies written out, and doit's fastest stock backend.  Both run in
 turns, with their imports, in one folder.  Ours also looks at the 78,000 raw frames on disk for
 new and changed ones, as it does at every start.

@@ -9,9 +9,8 @@ with the reason that is known.  Units that are not settled are one finding each.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -21,10 +20,10 @@ from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import audit_archive
 from snfpipe.audit.findings import Finding, Kind, Report
+from snfpipe.audit.raw_frames import audit_raw_frames
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
-from snfpipe.db import store
-from snfpipe.db.models import BadFrame, Expected, Job, Process, Production
+from snfpipe.db.models import Expected, Job, Process, Production
 from snfpipe.db.session import Database
 from snfpipe.names import INDEX_DIGITS, Night, ProductName
 from snfpipe.plans.observed import SurveySoFar
@@ -107,7 +106,7 @@ def audit_products(
     database : Database
         Its database.
     verify : bool
-        Read every file: checksum, structure of FITS files.
+        Read every file, raw frames too: checksum, structure of FITS files.
     watch : callable, optional
         Called for every file that is looked at.
     """
@@ -123,7 +122,7 @@ def audit_products(
         observed = SurveySoFar.of(session, project.root)
         nights = sorted({night for book in books for night in _nights(book, observed)})
         findings = [
-            *_bad_frames(session, project, nights),
+            *audit_raw_frames(session, project, nights, verify=verify, watch=watch),
             *findings,
             *audit_ancestors(session, project),
             *audit_deletions(session),
@@ -194,17 +193,6 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
         for exposure, channel, ident, quality in session.execute(query)
         if exposure is not None
     }
-
-
-def _bad_frames(session: Session, project: Project, nights: Sequence[str]) -> Iterator[Finding]:
-    """Yield the raw frames that could not be taken: what they would owe, nobody knows."""
-    query = sa.select(BadFrame.path, BadFrame.reason).order_by(BadFrame.path)
-    for path, reason in store.rows_in(session, query, BadFrame.night, nights):
-        if (project.site.raw / path).exists():  # nobody took it away
-            yield Finding(
-                AUDIT, Kind.WRONG, PurePosixPath(path).name, path, f"raw frame not taken: {reason}",
-                "replace or remove it, then `snf arrive` and `doit`",
-            )  # fmt: skip
 
 
 # --- the verdict on products ---------------------------------------------------------------

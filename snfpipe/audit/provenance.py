@@ -17,6 +17,7 @@ from snfpipe.db.models import Attempt, File, Job, Process, ProcessParent
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound, shown
 from snfpipe.grouping import grouped
+from snfpipe.names import ProductName
 from snfpipe.worker.spec import JobSpec
 
 
@@ -113,7 +114,7 @@ def _find(session: Session, word: str) -> str:
     """Return the process that a word names."""
     name = word.rsplit("/", 1)[-1]
     by_name = sa.select(File.id_process).where(File.name == name).limit(1)
-    by_id = sa.select(Process.id_process).where(Process.id_process == word)
+    by_id = sa.select(Process.id_process).where(Process.id_process == _unpadded(word))
     found = session.scalar(by_name) or session.scalar(by_id)
     if found is None:
         raise NotFound(
@@ -122,6 +123,14 @@ def _find(session: Session, word: str) -> str:
             "a process id; `srb_cleanup` finds files that no row knows of",
         )
     return found
+
+
+def _unpadded(word: str) -> str:
+    """Return a process id as the database has it, anything else as it is."""
+    try:
+        return ProductName.from_id(word).id_process
+    except BadName:
+        return word
 
 
 def _links(session: Session, process: str, here: Any, there: Any) -> dict[str, tuple[str, ...]]:

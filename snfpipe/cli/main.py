@@ -16,7 +16,7 @@ from snfpipe.errors import SnfError, did_you_mean, printable
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("snfpipe.simulate.cli:simulate", "Write simulated nights with known truth."),
-    "arrive": ("snfpipe.cli.ingest:arrive", "Take new and changed raw frames into the database."),
+    "ingest": ("snfpipe.cli.ingest:ingest", "Take new and changed raw frames into the database."),
     "status": ("snfpipe.cli.status:status", "How many units of each step are in which state."),
     "why": ("snfpipe.cli.status:why", "Why a unit would run again, or why not."),
     "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
@@ -60,6 +60,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("snfpipe.cli.completion:completion", "Print what makes a shell complete."),
 }
 
+#: Earlier names of subcommands, understood for one more version.
+FORMER = {"arrive": "ingest"}
+
 
 def _load(name: str) -> click.Command:
     """Return a command of the table."""
@@ -75,6 +78,7 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        name = FORMER.get(name, name)
         return _load(name) if name in COMMANDS else None
 
     def resolve_command(

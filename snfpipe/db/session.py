@@ -204,7 +204,7 @@ def _mismatch(database: Database, found: str | None) -> SnfError:
     if found is None:
         return DatabaseMismatch(
             f"database {database.shown} holds no snfpipe tables",
-            hint="create them with `snf db init`, or take in a night with `snf arrive`",
+            hint="create them with `snf db init`, or ingest a night with `snf ingest`",
         )
     return DatabaseMismatch(
         f"database {database.shown} stands at schema {found}, this code needs {REVISION}",
@@ -230,7 +230,7 @@ def _checked_url(url: str, root: Path | None, *, create: bool) -> URL:
     elif not path.exists():
         raise DatabaseMismatch(
             f"there is no database at {path}",
-            hint="create it with `snf db init`, or take in a night with `snf arrive`",
+            hint="create it with `snf db init`, or ingest a night with `snf ingest`",
         )
     return parsed.set(drivername="sqlite", database=str(path.absolute()))
 

@@ -118,9 +118,12 @@ class UnitReporter:
             sys.stderr.write(f"doit: {error}\n")
             raise SystemExit(error.exit_code)
         failing = self._tell_the_end()
+        if self.board.problems:
+            told = f"{self.board.problems} problems of raw frames were found at ingest"
+            self._line(f"{told}: `snf ingest` names them")
         if self.broken:
             raise SystemExit(3)
-        if failing or self.board.audits:
+        if failing or self.board.audits or self.board.problems:
             raise SystemExit(1)
 
     # --- the account ------------------------------------------------------------------------

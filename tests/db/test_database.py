@@ -130,6 +130,7 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds
         "0002",
         "0003",
         "0004",
+        "0005",
     ]
     database.close()
     database = open_database(database_url)

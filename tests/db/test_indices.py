@@ -1,4 +1,4 @@
-"""What plans and arrival ask is answered by indices: no query looks through a whole large table."""
+"""What plans and ingest ask is answered by indices: no query looks through a whole large table."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from snfpipe.db import store
 from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
 from snfpipe.ingest import fill
+from snfpipe.ingest.report import NightFiles
 from snfpipe.names import Night
 from snfpipe.plans.selection import expected_products, select
 
@@ -115,9 +116,9 @@ def test_what_plans_ask_is_answered_by_indices(
     assert scans(database, queries) == []
 
 
-def test_what_arrival_asks_of_a_night_is_answered_by_indices(database: Database) -> None:
+def test_what_ingest_asks_of_a_night_is_answered_by_indices(database: Database) -> None:
     with asked(database) as queries, database.write() as session:
-        fill.fill_night(session, fill.NightFiles(Night.parse("06_334")))
+        fill.fill_night(session, NightFiles(Night.parse("06_334")))
     assert queries
     assert scans(database, queries) == []
 

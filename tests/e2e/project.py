@@ -124,7 +124,7 @@ class Project:
 
     def arrive(self) -> dict[str, Any]:
         """Take in the raw nights."""
-        done = self.run("snf", "arrive", "--json", exit_code=None)
+        done = self.run("snf", "ingest", "--json", exit_code=None)
         assert done.returncode in (0, 1), done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
         return told

@@ -11,16 +11,20 @@ It is started thousands of times: standard library only, FITS by hand.
 from __future__ import annotations
 
 import argparse
+import bz2
+import gzip
 import hashlib
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 VERSION = "1.0.0"
 BLOCK, CARD = 2880, 80  # bytes of a FITS file's blocks and cards
+UNPACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 
 
 def behaviour(program: str) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def behaviour(program: str) -> dict[str, Any]:
 
 def data_of(path: str) -> bytes:
     """Return a FITS file's data as they lie in it; what is cut short or is none is refused."""
-    content = Path(path).read_bytes()
+    content = UNPACKERS.get(Path(path).suffix, bytes)(Path(path).read_bytes())
     if not content.startswith(b"SIMPLE  =") or len(content) % BLOCK:
         raise ValueError(f"{Path(path).name} is no whole FITS file")
     end = next(

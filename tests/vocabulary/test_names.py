@@ -123,6 +123,17 @@ def test_a_real_product_with_its_ids_and_place() -> None:
     assert ProductName.from_id("923906000346401100203001") == name
 
 
+def test_a_padded_process_id_names_the_same_product() -> None:
+    name = ProductName.from_id("0723806600346701000110000")
+    assert name.id_process == "723806600346701000110000"
+    assert str(name) == "07_238_066_003_4_670_100_01-10_000.fits"
+
+
+@given(product_names)
+def test_an_id_is_read_padded_or_not(name: ProductName) -> None:
+    assert ProductName.from_id(name.id_process.zfill(25), name.extension) == name
+
+
 def test_a_real_product_of_a_night() -> None:
     name = ProductName.from_id("923900000019950000200000")
     assert (str(name.exposure.night), name.exposure.run, name.exposure.exposure) == ("09_239", 0, 0)
@@ -253,7 +264,7 @@ def test_what_is_no_product_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "12", "-1", "0923906000346401100203001", "9" * 26, "923906000306401100203001", "9239x"],
+    ["", "12", "-1", "0" * 25, "9" * 26, "923906000306401100203001", "9239x"],
 )
 def test_what_is_no_process_id_is_refused(text: str) -> None:
     with pytest.raises(BadName):
