@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.optics import SIDE, STEP_ARCSEC
 
 Array = NDArray[np.float64]

@@ -17,7 +17,6 @@ from scipy.ndimage import uniform_filter
 
 from snfpipe.reduce import calibration
 from snfpipe.reduce.detector.frames import (
-    BadInput,
     Image,
     RawFrame,
     assemble,
@@ -25,6 +24,7 @@ from snfpipe.reduce.detector.frames import (
     read_raw,
     running_median,
 )
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Frame, kept, write_frame
 from snfpipe.reduce.grids import stretched
 from snfpipe.reduce.programs.program import Result, Work, make_options

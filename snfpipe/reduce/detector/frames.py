@@ -11,15 +11,12 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from snfpipe.errors import shown
+from snfpipe.reduce.errors import BadInput
 
 Image = NDArray[np.float32]
 
 _SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
 _OVERSCAN = 32
-
-
-class BadInput(Exception):
-    """An input that cannot be used; the message is the reason its item fails with."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Cube, Spectrum, kept, read_cube, write_spectrum
 from snfpipe.reduce.optics import STEP_ARCSEC
 from snfpipe.reduce.point_source.galaxy import NAMES as GALAXY

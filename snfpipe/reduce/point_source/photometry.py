@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Cube
 from snfpipe.reduce.point_source import galaxy
 from snfpipe.reduce.point_source.psf import Family, images, polynomial

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Frame
 from snfpipe.reduce.optics import SPAXELS, Optics
 

@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from scipy.special import ndtr
 
 from snfpipe.reduce import calibration
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.optics import Optics
 
 Array = NDArray[np.float64]
