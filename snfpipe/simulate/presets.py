@@ -11,6 +11,7 @@ from snfpipe.names import Night
 
 if TYPE_CHECKING:
     from snfpipe.simulate.instrument import Size
+    from snfpipe.simulate.layouts import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class NightPlan:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A survey: its nights, the size of frames, the channels and the seed of all chance."""
+    """A survey: its nights, size and layout of frames, the channels, and the seed of all chance."""
 
     name: str
     title: str
@@ -112,6 +113,7 @@ class Preset:
     size: Size = "reduced"
     channels: str = "BRP"
     seed: int = 2006
+    layout: Kind = "camera"
 
 
 _TWO = ("SNF20061129-003", "SNF20061121-001")
@@ -177,6 +179,7 @@ def change(
     nights: Iterable[str] = (),
     faults: Iterable[str] = (),
     seed: int | None = None,
+    layout: Kind | None = None,
 ) -> Preset:
     """Return a preset changed by the words of a call.
 
@@ -190,6 +193,8 @@ def change(
         ``NIGHT:NAME``, added to those of the night.
     seed : int, optional
         Another seed.
+    layout : str, optional
+        Another layout of the frames, a key of :data:`snfpipe.simulate.layouts.KINDS`.
 
     Raises
     ------
@@ -212,4 +217,9 @@ def change(
                 f"and a name of {', '.join(FAULTS)}",
             )
         plans[night] = replace(plans[night], faults=(*plans[night].faults, name))
-    return replace(preset, nights=tuple(plans.values()), seed=preset.seed if seed is None else seed)
+    return replace(
+        preset,
+        nights=tuple(plans.values()),
+        seed=preset.seed if seed is None else seed,
+        layout=layout or preset.layout,
+    )
