@@ -287,6 +287,20 @@ def test_a_frame_of_one_value_has_a_reason(
     assert expected[where] in said and "Error:" not in said
 
 
+@pytest.mark.parametrize("card", ["CHANNEL", "FCLASS", "OBJECT", "EXPTIME", "JD", "RA"])
+def test_a_card_that_cannot_be_read_costs_that_card(card: str, tmp_path: Path) -> None:
+    cards = SMALL | {"OBJECT": "GD71", "EXPTIME": 5.0, "JD": 2454070.5, "RA": "1"}
+    path = write_image(tmp_path / "06_334_001_003_17_P.fits", noise(576, 1024), cards)
+    content = path.read_bytes()
+    place = content.index(f"{card:<8}= ".encode())
+    broken = f"{card:<8}= 1200,0".encode().ljust(80)
+    path.write_bytes(content[:place] + broken + content[place + 80 :])
+    frame = tmp_path / "06_334_001_003_17_P"
+    assert run("file_quality", [str(path), "-o", str(frame)]) == 0
+    header = read_frame(str(frame)).header
+    assert (card in header) == (card == "CHANNEL"), "the channel is in the name, too"
+
+
 def chip_image(raw: RawFrame) -> NDArray[np.float32]:
     """Return both amplifiers' data in the chip's order."""
     first, second = raw.amplifiers

@@ -24,6 +24,7 @@ from snfpipe.reduce.detector.frames import (
     number,
     read_raw,
     side_by_side,
+    text,
 )
 from snfpipe.reduce.detector.overscan import measure_overscan
 from snfpipe.reduce.errors import BadInput
@@ -74,7 +75,7 @@ def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
 def _reduce(work: Work, options: Options) -> Result:
     """Preprocess one frame."""
     raw = read_raw(work.inputs["raw"])
-    channel = str(raw.header.get("CHANNEL", "")).strip() or work.item.rpartition("_")[2][:1]
+    channel = text(raw.header, "CHANNEL") or work.item.rpartition("_")[2][:1]
     detector = calibration.load("detector.json")
     if channel not in ("B", "R", "P"):
         raise BadInput(f"channel {channel!r} is none of B, R, P")
@@ -161,8 +162,8 @@ def _expected(electrons: Image, there: NDArray[np.bool_], noise: float) -> Image
 
 def raw_class(header: fits.Header) -> int | None:
     """Return a raw frame's class, which some cameras write as text."""
-    text = str(header.get("FCLASS", "")).strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    said = text(header, "FCLASS")
+    return int(said) if said.isascii() and said.isdigit() else None
 
 
 def quality(fclass: int | None, channel: str, values: Mapping[str, float]) -> int:

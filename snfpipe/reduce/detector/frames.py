@@ -261,6 +261,14 @@ def number(header: fits.Header, card: str, default: float) -> float:
     return found
 
 
+def text(header: fits.Header, card: str) -> str:
+    """Return a card's text, empty where there is no such card or it cannot be read."""
+    try:
+        return str(header.get(card, "")).strip()
+    except fits.VerifyError:
+        return ""
+
+
 def side_by_side(raw: RawFrame, images: tuple[Image, Image]) -> Image:
     """Return images of both amplifiers as one, in order of the chip's columns."""
     return np.hstack(
