@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from snfpipe.reduce.detector.sections import find_section
 from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import read_frame
 from snfpipe.reduce.programs.program import run
+from tests.closure.night import Work
+from tests.reduce.conftest import ARC, CONTINUUM, STAR
 
 Pixels = NDArray[np.uint16]
 LEVEL = 1945
@@ -362,3 +365,22 @@ def test_a_sections_text_is_a_section_or_is_named(text: str) -> None:
         assert found.nx == abs(found.x1 - found.x0) + 1 and found.ny > 0
         numbers = sorted(map(int, re.findall(r"\d+", text)))
         assert numbers == sorted([found.x0, found.x1, found.y0, found.y1])
+
+
+def test_a_raster_holds_the_full_frames_light_and_no_cube_is_made_of_it(
+    star: Work, tmp_path: Path
+) -> None:
+    plan = replace(star.plan, faults=("raster_continuum",))
+    work = Work(star.preset, plan, tmp_path)
+    made = work.file_quality(work.simulate([CONTINUUM]))[CONTINUUM]
+    assert made["ok"] and made["quality"] == 1
+    raster = read_frame(str(work.path(CONTINUUM, "frame")))
+    whole = read_frame(str(star.path(CONTINUUM, "frame")))
+    assert raster.data.shape == (1152, 24)
+    off = (raster.data - whole.data[:, 244:268])[:, 2:-2]
+    # the models of the full chip are not taken off a raster, and two overscans differ by noise
+    assert np.abs(np.median(off, axis=0)).max() < 1.5
+    for name in (STAR, ARC):
+        work.path(name, "frame").write_bytes(star.path(name, "frame").read_bytes())
+    refused = work.cube_generation([STAR])[STAR]
+    assert f"{CONTINUUM}_frame.fits is a raster, [245:268,1:1152] of the chip" in refused["reason"]
