@@ -1,4 +1,4 @@
-"""A preset as the words of a call change it: its nights, their faults, its seed."""
+"""A preset as the words of a call change it: its nights, their faults, its seed, its layout."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from snfpipe.errors import UsageError, shown
 from snfpipe.names import Night
 from snfpipe.simulate.faults import FAULTS
+from snfpipe.simulate.layouts import Kind
 from snfpipe.simulate.presets import Preset
 
 
@@ -16,6 +17,7 @@ def change(
     nights: Iterable[str] = (),
     faults: Iterable[str] = (),
     seed: int | None = None,
+    layout: Kind | None = None,
 ) -> Preset:
     """Return a preset changed by the words of a call.
 
@@ -29,6 +31,8 @@ def change(
         ``NIGHT:NAME``, added to those of the night.
     seed : int, optional
         Another seed.
+    layout : str, optional
+        Another layout of the frames, a key of :data:`snfpipe.simulate.layouts.KINDS`.
 
     Raises
     ------
@@ -49,4 +53,9 @@ def change(
                 f"and a name of {', '.join(FAULTS)}",
             )
         plans[night] = replace(plans[night], faults=(*plans[night].faults, name))
-    return replace(preset, nights=tuple(plans.values()), seed=preset.seed if seed is None else seed)
+    return replace(
+        preset,
+        nights=tuple(plans.values()),
+        seed=preset.seed if seed is None else seed,
+        layout=layout or preset.layout,
+    )

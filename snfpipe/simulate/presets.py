@@ -10,6 +10,7 @@ from snfpipe.errors import NotFound, shown
 
 if TYPE_CHECKING:
     from snfpipe.simulate.instrument import Size
+    from snfpipe.simulate.layouts import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class NightPlan:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A survey: its nights, the size of frames, the channels and the seed of all chance."""
+    """A survey: its nights, size and layout of frames, the channels, and the seed of all chance."""
 
     name: str
     title: str
@@ -111,6 +112,7 @@ class Preset:
     size: Size = "reduced"
     channels: str = "BRP"
     seed: int = 2006
+    layout: Kind = "camera"
 
 
 _TWO = ("SNF20061129-003", "SNF20061121-001")

@@ -17,6 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tests.switch import use_version
+
 SOURCE = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SMALL_STEP = SOURCE / "tests" / "programs" / "small_step.py"
@@ -39,6 +41,7 @@ class Project:
         root.mkdir(parents=True, exist_ok=True)
         for name in ("configs", "versions", "lists"):
             shutil.copytree(SOURCE / name, root / name)
+        use_version(root)
         shutil.copy(SOURCE / "dodo.py", root)
         project = cls(root, url)
         project.set_nights(nights)

@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Cube
 from snfpipe.reduce.optics import Optics
 from snfpipe.reduce.point_source.extract_star import Extraction, Options, extract_star, flags

@@ -17,8 +17,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
-from snfpipe.reduce.formats import Cube, Spectrum, kept, read_cube, write_spectrum
+from snfpipe.reduce.errors import BadInput
+from snfpipe.reduce.formats import MASKED, Cube, Spectrum, kept, read_cube, write_spectrum
 from snfpipe.reduce.optics import STEP_ARCSEC
 from snfpipe.reduce.point_source.galaxy import NAMES as GALAXY
 from snfpipe.reduce.point_source.photometry import (
@@ -378,7 +378,7 @@ def _write(
     write_spectrum(
         path,
         Spectrum(with_unit, found.wavelength, np.where(there, data, 0.0),
-                 np.where(there, variance, 1e30)),
+                 np.where(there, variance, MASKED)),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, least_squares
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Cube
 from snfpipe.reduce.point_source import galaxy
 from snfpipe.reduce.point_source.psf import Family, images, polynomial
@@ -216,7 +216,7 @@ class Scene:
         self.names = NAMES + (galaxy.NAMES if host else ())
         self.lens = cube.lens.astype(np.float64)
         self.sky = sky_terms(self.lens, sky_degree)
-        good = np.isfinite(cube.variance) & (cube.variance < 1e29)
+        good = np.isfinite(cube.variance)
         self.slices = Slices(
             cube.wavelength, cube.data.T, np.where(good, cube.variance, np.inf).T, even=not host
         )
@@ -255,7 +255,7 @@ class Scene:
         other spaxels tell from light.
         """
         cube = self.cube
-        good = np.isfinite(cube.variance) & (cube.variance < 1e29)
+        good = np.isfinite(cube.variance)
         variance, data = np.where(good, cube.variance, 0), np.where(good, cube.data, 0)
         count = np.maximum(good.sum(axis=1, keepdims=True), 1)
         off = np.where(good, data - data.sum(axis=1, keepdims=True) / count, 0)
