@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from snfpipe.config.project import Step
-from snfpipe.plans.base import Item, OwedProduct, UnitPlan, Verdict
+from snfpipe.names import CHANNELS
+from snfpipe.plans.base import Item, OwedProduct, SelectedInput, UnitPlan, Verdict
 from snfpipe.plans.candidates import Candidate, nights_of, of_units, products, raw_frames
 from snfpipe.plans.cube_generation import poor_pose, spectroscopic
 from snfpipe.states import State
@@ -24,6 +25,9 @@ _AUXILIARY = {"log": "txt", "plot_fit": "png", "plot_adr": "png", "plot_spectrum
 
 #: Kinds of a supernova's runs in which it has faded.
 _REFERENCES = {"FinalRef", "PhotoFinalRef", "HostGalaxy", "RefGalaxy"}
+
+#: The exposure's other channel, in which the source lies at the same place.
+_OTHER = {CHANNELS["B"]: CHANNELS["R"], CHANNELS["R"]: CHANNELS["B"]}
 
 _VALUES = ("airmass", "parang", "pressure", "temperature")
 
@@ -68,24 +72,29 @@ def _plan(
 ) -> UnitPlan:
     """Plan one unit."""
     by_pose = {(cube.id_exposure, cube.channel): cube for cube in cubes}
-    inputs, items, wanted = [], [], []
+    inputs: dict[str, SelectedInput] = {}
+    items, wanted = [], []
     for raw in exposures:
         cube = by_pose.get((raw.id_exposure, raw.channel))
         reason = poor_pose(raw) or _no_source(raw) or (None if cube else missing)
-        parents = (cube.id_process,) if cube else ()
+        other = by_pose.get((raw.id_exposure, _OTHER[raw.channel]))
+        given = {role: (one.id_process,) for role, one in (("cube", cube), ("other", other)) if one}
+        parents = tuple(ident for (ident,) in given.values()) if cube else ()
         wanted += _owed(raw, parents, reason)
         if cube is None or reason:
             continue
-        inputs.append(cube.selected("cube", *_VALUES, "run_kind", "target_kind"))
+        for used in (cube, other) if other else (cube,):
+            selected = used.selected("cube", *_VALUES, "run_kind", "target_kind")
+            inputs[used.id_process] = selected
         values = {name: getattr(cube, name) for name in _VALUES}
         values["sky_degree"] = sky_degree(cube.target_kind)
-        items.append(Item(str(raw.pose), {"cube": (cube.id_process,)}, values))
+        items.append(Item(str(raw.pose), given, values))
     verdict = None
     if not items:
         told = sorted({owed.reason for owed in wanted if owed.reason})
         reason = ", ".join(told) or f"no exposures of standards or supernovae in {unit}"
         verdict = Verdict(State.NOTHING_TO_DO, reason)
-    return UnitPlan(unit, tuple(inputs), tuple(items), tuple(wanted), verdict)
+    return UnitPlan(unit, tuple(inputs.values()), tuple(items), tuple(wanted), verdict)
 
 
 def _owed(raw: Candidate, parents: tuple[str, ...], reason: str | None) -> list[OwedProduct]:
