@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import Watch, audit_archive
+from snfpipe.audit.doubtful import doubtful_spectra
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config.project import Project, Step
 from snfpipe.db import store
@@ -115,6 +116,7 @@ def audit_products(
     """
     findings: list[Finding] = []
     books = []
+    notes: list[str] = []
     bad: dict[tuple[int, int], str] = {}
     with database.read() as session:
         targets = {
@@ -124,6 +126,7 @@ def audit_products(
             book = _read(session, project, step, targets)
             findings += _judge(book, bad)
             bad |= _bad_products(session, step)
+            notes += doubtful_spectra(session, step)
             books.append(book)
         nights = sorted({night for book in books for night in _nights(book)})
         findings = [
@@ -140,6 +143,7 @@ def audit_products(
         columns=COLUMNS,
         rows=tuple(row for book in books for row in _count(book, lost)),
         findings=tuple(findings),
+        notes=tuple(notes),
     )
 
 
