@@ -7,6 +7,7 @@ import hashlib
 from snfpipe.audit.findings import Kind
 from snfpipe.flags import encode
 from snfpipe.names import ProductName
+from snfpipe.plans import extract_star
 from tests.e2e import survey
 
 CUBE = "06_334_001_003_4_022_000_02-03_000.fits"
@@ -67,6 +68,23 @@ def test_a_flagged_spectrum_is_a_note_and_no_finding(case):
     assert good not in "".join(report.notes)
     shown = case.driven.run("snf", "audit", "--only", "products").stdout
     assert first in shown and second in shown
+
+
+def test_a_bad_spectrum_keeps_no_cube_from_being_read(case):
+    step = next(step for step in case.project.steps if step.key == "extract_star")
+    with case.database.read() as session:
+        before = extract_star.select(session, step, step.units)
+    assert sum(len(plan.items) for plan in before.values()) == 8
+    case.driven.query("UPDATE process SET quality = 2 WHERE fclass = 38 AND xfclass = 100")
+    case.driven.query(
+        "INSERT INTO pose_measure (id_pose, production_id, night, quality, measured) "
+        "SELECT id_pose, job.production_id, process.night, 2, '{}' FROM process "
+        "JOIN job ON job.id = process.job_id WHERE fclass = 38 AND xfclass = 100 AND NOT EXISTS "
+        "(SELECT 1 FROM pose_measure AS m WHERE m.id_pose = process.id_pose "
+        "AND m.production_id = job.production_id)"
+    )
+    with case.database.read() as session:
+        assert extract_star.select(session, step, step.units) == before
 
 
 def test_a_unit_that_was_not_made_is_one_finding(case):

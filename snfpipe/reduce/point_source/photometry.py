@@ -20,6 +20,7 @@ from snfpipe.reduce.point_source.slices import Slices, Solved, binned, solve
 Array = NDArray[np.float64]
 
 FIT_SLICES = 40  # of the 3-D fit; narrow enough for refraction within one to be nothing
+_ROUNDS = 25  # of a fit of a point; those of noise would wander for hundreds
 _NEAR = 2.0  # spaxels within which a metaslice shows the same source
 
 
@@ -133,7 +134,9 @@ def fit_cube(
         bend = [(p[5] / p[4] + 0.2) / 0.15, (p[6] / p[4] - 0.1) / 0.15]
         return np.concatenate([rest, bend, [(p[n] - k.mean) / k.sigma for n, k in known]])
 
-    found = _least_squares(off, [guess[name] for name in names], [_LIMITS[name] for name in names])
+    limits = [_LIMITS[name] for name in names]
+    rounds = None if scene.host else _ROUNDS
+    found = _least_squares(off, [guess[name] for name in names], limits, rounds)
     # neighbouring bins share their noise: the scatter of their means is more than variances say
     spread = (found.fun[: root.size] ** 2).sum() / max(1, int((root > 0).sum()) - len(names))
     errors = _errors(found) * np.sqrt(max(float(spread), 1.0))
@@ -156,12 +159,17 @@ def fit_all(
 
 
 def _least_squares(
-    off: Callable[[Array], Array], start: list[float], limits: Sequence[tuple[float, float]]
+    off: Callable[[Array], Array],
+    start: list[float],
+    limits: Sequence[tuple[float, float]],
+    rounds: int | None = _ROUNDS,
 ) -> OptimizeResult:
-    """Fit within limits."""
+    """Fit within limits, in a number of rounds."""
     low, high = np.array(limits, dtype=float).T
     inside = np.clip(start, low + 1e-6, high - 1e-6)
-    return least_squares(off, inside, bounds=(low, high), x_scale="jac", xtol=1e-6, ftol=1e-7)
+    return least_squares(
+        off, inside, bounds=(low, high), x_scale="jac", xtol=1e-6, ftol=1e-7, max_nfev=rounds
+    )
 
 
 def _errors(found: OptimizeResult) -> Array:
