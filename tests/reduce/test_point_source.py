@@ -153,6 +153,17 @@ def test_lost_spaxels_and_cosmics_cost_no_flux() -> None:
     assert relative_flux(found)[there].std() < 0.05
 
 
+@pytest.mark.parametrize("slice_", [0, 70])
+def test_a_cosmic_in_the_middle_of_a_faint_star_is_no_light_of_it(slice_: int) -> None:
+    made = cube(flux=150.0)
+    core = int(np.argmin(np.hypot(*(made.lens - [0.3, -0.2]).T)))
+    made.data[core, slice_] += 2_000.0
+    made.variance[core, slice_] += 2_000.0
+    found = extracted(made)
+    assert flags(found, Options()) == []
+    assert abs(found.flux[slice_] - 150) < 5 * np.sqrt(found.flux_variance[slice_])
+
+
 def test_dead_sensors_and_unknown_air_are_replaced_by_the_sites_mean() -> None:
     dead = {"airmass": 1.3, "parang": 40.0, "pressure": 0.0, "temperature": None}
     found = extract_star(cube(), Options(), 0, dead)

@@ -32,12 +32,11 @@ from snfpipe.reduce.point_source.psf import FAMILIES
 from snfpipe.reduce.point_source.refraction import Air
 from snfpipe.reduce.point_source.scene import Scene
 from snfpipe.reduce.point_source.search import find_place, other_light
-from snfpipe.reduce.point_source.slices import METASLICES, binned, solve
+from snfpipe.reduce.point_source.slices import METASLICES, binned
 from snfpipe.reduce.programs.program import BadOption, Result, Work, make_options
 
 _ALPHA = Prior(2.2, 0.7)  # spaxels: seeing of 1.1 +- 0.3 arcsec
 _CHANNELS = 0.1  # spaxel: how well B and R agree on a place
-_AT_FIRST = 0.5  # how well the first guess knows an image, as a part of its light
 
 
 def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
@@ -115,8 +114,7 @@ def _fit(
     shown: Extraction | None = None,
 ) -> Extraction:
     """Fit a source on a smooth sky; `shown` is where the other channel shows it."""
-    model = solve(scene.slices, scene.design(guess, scene.cube.wavelength)).model
-    scene.reweigh(model, options.clip_sigma, _AT_FIRST)
+    scene.leave_out(guess, options.clip_sigma)
     metaslices = fit_metaslices(scene, binned(scene.slices, METASLICES), guess)
     place = {}
     if shown is not None:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from snfpipe.reduce.detector.frames import BadInput
 from snfpipe.reduce.formats import Cube
 from snfpipe.reduce.point_source import galaxy
 from snfpipe.reduce.point_source.psf import Family, images, polynomial
 from snfpipe.reduce.point_source.refraction import Air
-from snfpipe.reduce.point_source.slices import Slices, sky_terms
+from snfpipe.reduce.point_source.slices import Slices, sky_terms, solve
 
 Array = NDArray[np.float64]
 
@@ -22,6 +23,8 @@ NAMES = ("delta", "theta", "x", "y", "a0", "a1", "a2", "ell", "xy")
 
 #: How well images are known where they are bright, as a part of their light.
 IMAGE_ERROR = 0.03
+_AT_FIRST = 0.5  # the same before any fit
+_NEIGHBOURS = 7  # slices whose median flux tells a cosmic from the source
 
 
 class Scene:
@@ -52,7 +55,7 @@ class Scene:
         self.names = NAMES + (galaxy.NAMES if host else ())
         self.lens = cube.lens.astype(np.float64)
         self.sky = sky_terms(self.lens, sky_degree)
-        good = np.isfinite(cube.variance) & (cube.variance < 1e29)
+        self._good = good = np.isfinite(cube.variance) & (cube.variance < 1e29)
         self.slices = Slices(
             cube.wavelength, cube.data.T, np.where(good, cube.variance, np.inf).T, even=not host
         )
@@ -83,24 +86,30 @@ class Scene:
             terms[:, -1] = galaxy.galaxy_images(self.family, self.lens, form, x, y, alpha, shape)
         return terms
 
-    def reweigh(self, model: Array, clip_sigma: float, known: float = IMAGE_ERROR) -> None:
+    def leave_out(self, guess: Mapping[str, float], clip_sigma: float) -> None:
+        """Leave out, for good, what no point at about this place can be.
+
+        A cosmic in the middle of a faint source looks like light of it in one slice; its
+        neighbours in wavelength tell that it is none.  Images are known to a half only.
+        """
+        slices, design = self.slices, self.design(guess, self.cube.wavelength)
+        solved = solve(slices, design)
+        flux = solved.coefficients[:, 0]
+        usual = median_filter(flux, _NEIGHBOURS, mode="mirror")
+        model = solved.model + (usual - flux)[:, None] * design[:, 0]
+        limit = clip_sigma * np.sqrt(slices.variance + (_AT_FIRST * model) ** 2)
+        self._good &= (np.abs(slices.data - model) < limit).T
+        self.slices = replace(slices, variance=np.where(self._good.T, slices.variance, np.inf))
+
+    def reweigh(self, model: Array, clip_sigma: float) -> None:
         """Take the noise of photons from a model, and leave out what stands far off it.
 
         A variance that follows the noise of the data is too small where it is faint by chance.
         What stands off are cosmics that cover the whole width of a spectrum, which only the
         other spaxels tell from light.
-
-        Parameters
-        ----------
-        model : ndarray, shape (n_slices, n_spaxels)
-            Of all slices.
-        clip_sigma : float
-            How many errors off the model a spaxel of a slice is left out.
-        known : float
-            How well the model is known, as a part of its light.
         """
         cube = self.cube
-        good = np.isfinite(cube.variance) & (cube.variance < 1e29)
+        good = self._good.copy()
         variance, data = np.where(good, cube.variance, 0), np.where(good, cube.data, 0)
         count = np.maximum(good.sum(axis=1, keepdims=True), 1)
         off = np.where(good, data - data.sum(axis=1, keepdims=True) / count, 0)
@@ -108,6 +117,6 @@ class Scene:
         slope = (off * variance).sum(axis=1) / np.maximum((off**2).sum(axis=1), 1e-9)
         slope = np.clip(np.median(slope), 0.0, 2.0)
         better = np.maximum(variance + slope * (model.T - data), 0.2 * variance)
-        limit = clip_sigma * np.sqrt(better + (known * model.T) ** 2)
+        limit = clip_sigma * np.sqrt(better + (IMAGE_ERROR * model.T) ** 2)
         good &= np.abs(data - model.T) < limit
         self.slices = replace(self.slices, variance=np.where(good, better, np.inf).T)
