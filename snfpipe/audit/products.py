@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import audit_archive
+from snfpipe.audit.doubtful import doubtful_spectra
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.raw_frames import audit_raw_frames
 from snfpipe.config.project import Project
@@ -112,12 +113,14 @@ def audit_products(
     """
     findings: list[Finding] = []
     books = []
+    notes: list[str] = []
     bad: dict[tuple[int, int], str] = {}
     with database.read() as session:
         for step in project.steps:
             book = _read(session, project, step)
             findings += _judge(book, bad)
             bad |= _bad_products(session, step)
+            notes += doubtful_spectra(session, step)
             books.append(book)
         observed = SurveySoFar.of(session, project.root)
         nights = sorted({night for book in books for night in _nights(book, observed)})
@@ -135,6 +138,7 @@ def audit_products(
         columns=COLUMNS,
         rows=tuple(row for book in books for row in _count(book, lost)),
         findings=tuple(findings),
+        notes=tuple(notes),
     )
 
 
