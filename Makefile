@@ -58,7 +58,7 @@ $(TEST_READY): $(RUN_READY)
 
 run: setup
 	$(BIN)/snf simulate --preset sample --jobs $$(nproc)
-	$(BIN)/snf arrive
+	$(BIN)/snf ingest
 	$(BIN)/doit
 	$(BIN)/snf summary
 
@@ -73,7 +73,7 @@ audit: setup
 
 BENCH := $(patsubst benchmarks/%.py,%,$(sort $(wildcard benchmarks/[a-z]*.py)))
 bench: $(TEST_READY)
-	@set -e; for name in $(BENCH); do $(BIN)/python "benchmarks/$$name.py"; done
+	@set -e; for name in $(BENCH); do $(BIN)/python -m "benchmarks.$$name"; done
 
 docs: $(TEST_READY)
 	$(BIN)/pytest -n 2 --dist worksteal tests/test_docs_examples.py

@@ -20,7 +20,7 @@ DOIT_CONFIG = {
 
 
 def task_production():
-    """Take in what arrived, then the units of every step."""
+    """Ingest new raw frames, then the units of every step."""
     yield from driver.tasks()
 
 

@@ -14,6 +14,23 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
+
+import sqlalchemy as sa
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from snfpipe import clock
+from snfpipe.config.project import Project, load_project
+from snfpipe.db import models, store
+from snfpipe.db.models import Job
+from snfpipe.db.session import Database, open_database
+from snfpipe.jobs.manifest import manifest_text, sha256
+from snfpipe.jobs.planning import ensure_production
+from snfpipe.plans.selection import select
+from snfpipe.plans.unit_plan import digest
+from snfpipe.services.postgresql import PostgreSQL
+from snfpipe.states import State
 
 SOURCE = Path(__file__).parents[1]
 
@@ -57,8 +74,6 @@ def target(number: int) -> str:
 @contextmanager
 def server() -> Iterator[str]:
     """Start a private PostgreSQL; give the URL of an empty database."""
-    from snfpipe.services.postgresql import PostgreSQL
-
     folder = Path(tempfile.mkdtemp(prefix="snf-pg-"))
     folder.chmod(0o755)  # the server runs as another user
     cluster = PostgreSQL(folder)
@@ -86,20 +101,21 @@ def make_configuration(root: Path, url: str) -> None:
         'version = "SNF-02-03"\nproduction = "survey"\nsite = "local"\n'
     )
     (root / "lists").mkdir()
-    for kind, count, name in (("nights", NIGHTS, night), ("targets", TARGETS, target)):
-        lines = "".join(f"{name(n)}\n" for n in range(count))
+    for kind, units in (
+        ("nights", map(night, range(NIGHTS))),
+        ("targets", map(target, range(TARGETS))),
+    ):
+        lines = "".join(f"{unit}\n" for unit in units)
         (root / "lists" / f"survey_{kind}.list").write_text(lines)
     os.environ["SNF_DATABASE_URL"] = url
 
 
 def fill(root: Path) -> dict[str, int]:
     """Fill the database and write the manifests; return table -> number of rows."""
-    from snfpipe.config.project import load_project
-    from snfpipe.db.session import open_database
-
     project = load_project(root)
     database = open_database(project.site.database_url, root, create=True)
-    connection = database.engine.raw_connection()
+    pooled = database.engine.raw_connection()
+    connection = driver_of(pooled)
     cursor = connection.cursor()
     # neither foreign keys nor change stamps, row by row: what goes in is consistent
     cursor.execute("SET session_replication_role = replica")
@@ -119,18 +135,23 @@ def fill(root: Path) -> dict[str, int]:
     connection.commit()
     _settle(project, database)
     connection.commit()
-    connection.driver_connection.autocommit = True
+    connection.autocommit = True
     cursor.execute("VACUUM ANALYZE")  # as a server does by itself after a while
     counts = {}
     for table in ("target", "job", "process", "file", "expected"):
         cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of the line above
-        (counts[table],) = cursor.fetchone()
-    connection.close()
+        [(counts[table],)] = cursor.fetchall()
+    pooled.close()
     database.close()
     return counts
 
 
-def _observe(cursor) -> None:
+def driver_of(connection: sa.PoolProxiedConnection) -> Connection:
+    """Return psycopg2's own connection, for what SQLAlchemy has no words for."""
+    return cast(Connection, connection.driver_connection)
+
+
+def _observe(cursor: Cursor) -> None:
     """Copy targets, runs, exposures, poses and raw frames in."""
     runs = dict.fromkeys(range(NIGHTS), 0)
     tables: dict[str, list[tuple[object, ...]]] = {
@@ -190,19 +211,16 @@ def _observe(cursor) -> None:
         copy(cursor, table, columns[table], rows)
 
 
-def copy(cursor, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:
+def copy(cursor: Cursor, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:
     """Copy rows into a table; their values hold no tabs."""
     text = io.StringIO("".join("\t".join(map(str, row)) + "\n" for row in rows))
     cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", text)
 
 
-def _jobs(project, database) -> None:
+def _jobs(project: Project, database: Database) -> None:
     """Make the job rows, done but where a night has no arc."""
-    from snfpipe.db import models, store
-    from snfpipe.jobs.planning import ensure_production
-
     arcless = {night(n) for n in range(NIGHTS) if n % 100 == NO_ARC}
-    moment = store.utc_now()
+    moment = clock.utc_now()
     with database.write() as session:
         for step in project.steps:
             production_id = ensure_production(session, project, step)
@@ -210,7 +228,7 @@ def _jobs(project, database) -> None:
             for unit in step.units:
                 failed = step.plan == "cube_generation" and unit in arcless
                 jobs.append(
-                    {"production_id": production_id, "unit": unit, "unit_kind": step.unit_kind,
+                    {"production_id": production_id, "unit": unit, "unit_kind": step.kind.name,
                      "name": step.job_name(unit), "folder": step.job_folder(unit),
                      "state": "failed" if failed else "done",
                      "reason": f"no arc in night {unit}" if failed else "", "attempts": 1,
@@ -220,7 +238,7 @@ def _jobs(project, database) -> None:
 
 
 @contextmanager
-def _without_indices(cursor) -> Iterator[None]:
+def _without_indices(cursor: Cursor) -> Iterator[None]:
     """Make the indices of the large tables anew when they are full: that is quicker."""
     cursor.execute(
         "SELECT indexname, indexdef FROM pg_indexes WHERE "
@@ -237,7 +255,7 @@ def _without_indices(cursor) -> Iterator[None]:
             cursor.execute(definition)
 
 
-def _products(cursor, key: str, production: str) -> None:
+def _products(cursor: Cursor, key: str, production: str) -> None:
     """Make what a step's jobs declared, their products and files, from the raw frames."""
     plan, unit, _prefix, _inputs, place = STEPS[key]
     of_unit = "raw.night" if unit == "night" else "target.name"
@@ -297,16 +315,8 @@ def _products(cursor, key: str, production: str) -> None:
         cursor.execute("DROP TABLE made")
 
 
-def _settle(project, database) -> None:
+def _settle(project: Project, database: Database) -> None:
     """Give every job the digest of what is selected now, and its manifest."""
-    import sqlalchemy as sa
-
-    from snfpipe.db.models import Job
-    from snfpipe.jobs.manifest import manifest_text, sha256
-    from snfpipe.plans.selection import select
-    from snfpipe.plans.unit_plan import digest
-    from snfpipe.states import State
-
     with database.write() as session:
         session.execute(sa.text("SET LOCAL session_replication_role = replica"))
         for step in project.steps:

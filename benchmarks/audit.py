@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import _survey as survey
+import psycopg2
 
-LIMIT_S = 3.0
+from benchmarks import _survey as survey
+from benchmarks._turns import Turns, end
+
+LIMIT = 6.5
 TURNS = 5
 SNF = Path(sys.executable).with_name("snf")
 STEP = "cubes_a"
@@ -49,8 +51,6 @@ def command(root: Path, *words: str) -> tuple[float, str]:
 
 def count(url: str, statement: str, production: str) -> float:
     """Return how long a bare count takes [s], connecting left out."""
-    import psycopg2
-
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         started = time.perf_counter()
         cursor.execute(statement, {"production": production})
@@ -59,7 +59,7 @@ def count(url: str, statement: str, production: str) -> float:
 
 
 def main() -> int:
-    results = []
+    results: dict[str, Turns] = {}
     with tempfile.TemporaryDirectory(prefix="snf-audit-") as folder, survey.server() as url:
         root = Path(folder)
         survey.make_configuration(root, url)
@@ -75,20 +75,17 @@ def main() -> int:
             ("check_job_output", ("check_job_output", STEP, "--json")),
             ("job_attrition", ("job_attrition", "--json")),
         ):
-            ours, bare = [], []
+            turns = results[name] = Turns()
             for _turn in range(TURNS):
-                bare.append(count(url, BARE[name], "SNF-0203-SURVEYAc"))
+                bare_s = count(url, BARE[name], "SNF-0203-SURVEYAc")
                 elapsed_s, told = command(root, *words)
-                ours.append(elapsed_s)
+                turns.add(elapsed_s, bare_s)
             _check(name, json.loads(told), counts)
-            results.append(_result(f"audit.{name}", ours, bare))
-            print(json.dumps(results[-1]))
-    worst = max(results, key=lambda result: result["ours"])
-    print(json.dumps({**worst, "benchmark": "audit"}))
-    return int(worst["ours"] > LIMIT_S)
+            end(f"audit.{name}", turns, LIMIT)
+    return end("audit", max(results.values(), key=lambda turns: turns.ratio), LIMIT)
 
 
-def _check(name: str, told, counts: dict[str, int]) -> None:
+def _check(name: str, told: Any, counts: dict[str, int]) -> None:
     """Hold that what was timed is the whole answer."""
     if name == "check_job_output":
         visits = survey.TARGETS * survey.NIGHTS_A_TARGET
@@ -99,15 +96,6 @@ def _check(name: str, told, counts: dict[str, int]) -> None:
         assert [report["audit"].partition(": ")[2] for report in told] == [
             "", "nights", "targets", "exposures",
         ]  # fmt: skip
-
-
-def _result(name: str, ours: list[float], bare: list[float]) -> dict[str, object]:
-    """Return a figure beside its reference; the limit is one of seconds."""
-    mine, reference = statistics.median(ours), statistics.median(bare)
-    return {
-        "benchmark": name, "ours": round(mine, 3), "reference": round(reference, 3), "unit": "s",
-        "ratio": round(mine / reference, 2), "limit": LIMIT_S,
-    }  # fmt: skip
 
 
 if __name__ == "__main__":

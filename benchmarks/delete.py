@@ -8,7 +8,6 @@ what is there), keeps them all as JSON, and moves every file into the trash.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import sqlite3
 import statistics
@@ -18,7 +17,10 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from benchmarks._turns import Turns, end
+from snfpipe import clock
 from snfpipe.config.project import Project, load_project
 from snfpipe.db import models, store
 from snfpipe.db.session import Database, open_database
@@ -42,13 +44,16 @@ BY_HAND = (
 def fill(project: Project, database: Database) -> list[str]:
     """Make the jobs of the step cube_generation, done, with their files; return their names."""
     step = project.step("cube_generation")
-    names, rows = [], {model: [] for model in (models.Run, models.Exposure, models.Process,
-                                               models.File, models.Expected)}  # fmt: skip
+    names = []
+    rows: dict[type[models.Base], list[dict[str, Any]]] = {
+        model: []
+        for model in (models.Run, models.Exposure, models.Process, models.File, models.Expected)
+    }
     content = b"x" * 100
     checksum = hashlib.sha256(content).hexdigest()
     with database.write() as session:
         production = ensure_production(session, project, step)
-        moment = store.utc_now()
+        moment = clock.utc_now()
         for number in range(JOBS):
             night = Night.parse(f"{4 + number // 100:02}_{1 + number % 100:03}")
             unit = str(night)
@@ -117,7 +122,7 @@ def ours(project: Project, names: list[str]) -> tuple[float, float]:
 
 
 def main() -> int:
-    planned, done, reference = [], [], []
+    planned, turns = [], Turns()
     with tempfile.TemporaryDirectory(prefix="snf-delete-") as folder:
         root = Path(folder)
         for name in ("configs", "versions", "lists"):
@@ -131,7 +136,7 @@ def main() -> int:
         database.close()
         for _turn in range(TURNS):
             shutil.copytree(root / "first", root / "copy")
-            reference.append(by_hand(root / "copy" / "snfpipe.db", root / "copy" / "archive"))
+            reference_s = by_hand(root / "copy" / "snfpipe.db", root / "copy" / "archive")
             shutil.rmtree(root / "copy")
             shutil.copytree(root / "first", root / "copy")
             site = replace(
@@ -140,16 +145,11 @@ def main() -> int:
             )  # fmt: skip
             planned_s, elapsed_s = ours(replace(loaded, site=site), names)
             planned.append(planned_s)
-            done.append(elapsed_s)
+            turns.add(elapsed_s, reference_s)
             shutil.rmtree(root / "copy")
-    ours_s, reference_s = statistics.median(done), statistics.median(reference)
-    print(f"to show it: {statistics.median(planned):.2f} s; to show and do it: {ours_s:.2f} s")
-    ratio = ours_s / reference_s
-    print(json.dumps(
-        {"benchmark": "delete", "ours": round(ours_s, 3), "reference": round(reference_s, 3),
-         "unit": "s", "ratio": round(ratio, 3), "limit": LIMIT}
-    ))  # fmt: skip
-    return int(ratio > LIMIT)
+    shown_s, done_s = statistics.median(planned), statistics.median(turns.ours)
+    print(f"to show it: {shown_s:.2f} s; to show and do it: {done_s:.2f} s")
+    return end("delete", turns, LIMIT)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ caches.  The peak of our memory is measured at half the number of files, too.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import statistics
@@ -21,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from benchmarks._survey import driver_of
+from benchmarks._turns import Turns, end
 from snfpipe.config.project import load_project
 from snfpipe.db.session import Database, open_database
 from snfpipe.names import ExposureId, Night, ProductName
@@ -93,7 +94,8 @@ def _write(
 
 def _copy(database: Database, processes: TextIO, files: TextIO) -> None:
     """Load the rows."""
-    connection = database.engine.raw_connection()
+    pooled = database.engine.raw_connection()
+    connection = driver_of(pooled)
     try:
         cursor = connection.cursor()
         for table, columns, content in (
@@ -104,11 +106,11 @@ def _copy(database: Database, processes: TextIO, files: TextIO) -> None:
             content.seek(0)
             cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", content)
         connection.commit()
-        connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+        connection.autocommit = True
         cursor.execute("VACUUM ANALYZE process")
         cursor.execute("VACUUM ANALYZE file")
     finally:
-        connection.close()
+        pooled.close()
 
 
 def spoil(archive: Path, nights: list[Night]) -> set[str]:
@@ -188,7 +190,7 @@ def measure(root: Path, cluster: PostgreSQL) -> int:
     nights = [Night(4 + n // 190, 1 + n % 190) for n in range(NIGHTS)]
     halves = (nights[: NIGHTS // 2], nights[NIGHTS // 2 :])
     wrong: set[str] = set()
-    times: dict[str, list[float]] = {"ours": [], "reference": []}
+    half_turns, turns = Turns(), Turns()  # at half the number of files, and at all of them
     peaks = []
     for half in halves:
         fill(archive, database, half, FILES // 2)
@@ -198,34 +200,23 @@ def measure(root: Path, cluster: PostgreSQL) -> int:
         for _turn in range(TURNS if half is halves[-1] else 1):
             elapsed_s, memory_mb, found = ours(root, url)
             assert found == wrong, found ^ wrong
-            times["ours"].append(elapsed_s)
-            elapsed_s, found = reference(archive, cluster, url, root)
+            reference_s, found = reference(archive, cluster, url, root)
             assert found == wrong, found ^ wrong
-            times["reference"].append(elapsed_s)
+            (turns if half is halves[-1] else half_turns).add(elapsed_s, reference_s)
             peak = max(peak, memory_mb)
         peaks.append(peak)
     database.close()
-    mine, theirs = (statistics.median(times[name][1:]) for name in ("ours", "reference"))
     print(
-        f"{FILES // 2} files: {times['ours'][0]:.2f} s, {peaks[0]:.0f} MB at most; "
-        f"{FILES} files: {mine:.2f} s, {peaks[1]:.0f} MB at most; {len(wrong)} wrong, all found"
+        f"{FILES // 2} files: {half_turns.ours[0]:.2f} s, {peaks[0]:.0f} MB at most; "
+        f"{FILES} files: {statistics.median(turns.ours):.2f} s, {peaks[1]:.0f} MB at most; "
+        f"{len(wrong)} wrong, all found"
     )
-    ratio, growth = mine / theirs, peaks[1] / peaks[0]
-    print(
-        json.dumps(
-            {
-                "benchmark": "reconcile",
-                "ours": round(mine, 3),
-                "reference": round(theirs, 3),
-                "unit": "s",
-                "ratio": round(ratio, 3),
-                "limit": LIMIT,
-                "memory_mb": round(peaks[1], 1),
-                "memory_growth": round(growth, 3),
-            }
-        )
-    )
-    return int(ratio > LIMIT or peaks[1] > LIMIT_MB or growth > LIMIT_GROWTH)
+    growth = peaks[1] / peaks[0]
+    return end(
+        "reconcile", turns, LIMIT,
+        holds=peaks[1] <= LIMIT_MB and growth <= LIMIT_GROWTH,
+        memory_mb=round(peaks[1], 1), memory_growth=round(growth, 3),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ The number is the exit code of a command that ends with the error; 1 is kept for
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -96,6 +97,20 @@ def shown(text: object, limit: int = 80) -> str:
     """Return foreign text as it may be printed: quoted, escaped and cut to `limit`."""
     quoted = ascii(str(text))
     return quoted if len(quoted) <= limit else f"{quoted[: limit - 4]}...'"
+
+
+def told(error: Exception) -> str:
+    """Return what an error says, in a line: an own one without its next step, a driver's own."""
+    text = str(getattr(error, "message", None) or getattr(error, "orig", None) or error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a question after the word that comes closest, with a blank behind; or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def printable(text: object) -> str:

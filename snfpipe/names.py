@@ -2,7 +2,8 @@
 
 Every kind of name is a frozen value with a strict ``parse`` and a ``str`` that gives back what
 was parsed.  Ids are the digits of the names, the year without its leading zero; the id of a
-process has up to 25 of them and stays text, since no integer type of a database holds it.
+process has up to 25 of them and stays text, since no integer type of a database holds it.  Where
+an id of a process is read, one with that zero is taken, too.
 """
 
 from __future__ import annotations
@@ -298,18 +299,13 @@ class ProductName:
 
     @classmethod
     def from_id(cls, id_process: str, extension: str = "fits") -> Self:
-        """Return the name of the main file of a process."""
+        """Return the name of the main file of a process; its id may be padded with zeros."""
         _match(_ID_PROCESS, id_process, "process id", "923906000346401100203001")
         digits = id_process.zfill(25)
         exposure = ExposureId.from_id(int(digits[:11]))
         channel, fclass, xfclass = int(digits[11]), int(digits[12:15]), int(digits[15:18])
         version, index = int(digits[18:22]), int(digits[22:])
-        name = cls(exposure, channel, fclass, xfclass, version, index, extension)
-        if name.id_process != id_process:
-            raise BadName(
-                f"{shown(id_process)} is no process id", hint="it starts with the year, unpadded"
-            )
-        return name
+        return cls(exposure, channel, fclass, xfclass, version, index, extension)
 
     def __str__(self) -> str:
         """Return the file name."""

@@ -68,7 +68,9 @@ _OUTCOMES = frozenset(
     {State.DONE, State.NOTHING_TO_DO, State.INCOMPLETE, State.FAILED, State.KILLED, State.CANCELLED}
 )
 _PLANNED = frozenset({State.CLAIMED, State.NOTHING_TO_DO, State.FAILED})
-_WITH_ENGINE = frozenset({State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING, State.ENDED})
+#: Of a job that the engine has, or had when it was last looked at.
+WITH_ENGINE = frozenset({State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING})
+_WITH_ENGINE = WITH_ENGINE | {State.ENDED}
 _LEAVES_ENGINE = frozenset({State.LOST, State.CREATED}) | _OUTCOMES
 
 LEGAL: dict[State, frozenset[State]] = {
@@ -94,6 +96,8 @@ LEGAL: dict[State, frozenset[State]] = {
 IN_HAND = frozenset(state for state, meaning in MEANING.items() if meaning.in_hand)
 SETTLED = frozenset(state for state, meaning in MEANING.items() if meaning.settled)
 FAILURES = frozenset(state for state, meaning in MEANING.items() if meaning.failure)
+#: Of a job whose products may yet be registered: a late end corrects a loss.
+MAY_REGISTER = IN_HAND | {State.LOST}
 CLAIMABLE = frozenset(state for state in State if State.CLAIMED in LEGAL[state])
 
 

@@ -23,6 +23,7 @@ from snfpipe.db.models import Exposure, Job, Pose, Process, Run
 from snfpipe.db.session import Database, open_database
 from snfpipe.declarations.registry import plan_spec
 from snfpipe.declarations.unit_kinds import NIGHT
+from snfpipe.engines.base import Engine
 from snfpipe.engines.local import LocalEngine
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Settled
@@ -42,7 +43,7 @@ class Bench:
 
     project: Project
     database: Database
-    engine: Any
+    engine: Engine
 
     @property
     def step(self) -> Step:

@@ -7,7 +7,7 @@ import os
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.services", "tests.bench"]
+pytest_plugins = ["tests.services", "tests.bench", "tests.manual_clock"]
 
 # how long an example takes depends on what else runs on the machine
 hypothesis.settings.register_profile("untimed", deadline=None)

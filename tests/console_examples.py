@@ -5,6 +5,9 @@ An example is a fenced block of kind ``console``. The line above its fence says 
     <!-- test: NAME -->             it is run; all examples of a document are run in one shell
     <!-- not tested: REASON -->     it is not
 
+A fenced block of any kind below ``<!-- file: PATH -->`` is written to that path before any example
+is run.
+
 In the block a line that begins with ``$ `` is a command, which ends with 0, or with N where it
 closes with the comment ``# exit N``. The lines below it are lines of its output, in order; ``...``
 stands for any text in a line, and by itself for any lines.
@@ -21,6 +24,9 @@ from itertools import pairwise
 from pathlib import Path
 
 FENCE = re.compile(r"^```console\s*$")
+FILE = re.compile(
+    r"^<!-- file: ([A-Za-z0-9_./-]+) -->\n```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 MARK = re.compile(r"^<!-- (test|not tested): (\S.*?) -->$")
 EXIT = re.compile(r"#\s*exit (\d+)$")
 
@@ -82,6 +88,9 @@ def check(document: str, folder: Path, environment: Mapping[str, str], timeout: 
         A command ended otherwise than the document says, or printed something else.
     """
     todo = commands(document)
+    for name, text in FILE.findall(document):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     end = f"end-{secrets.token_hex(8)}"
     script = "".join(f"{{ {one.words}\n}} 2>&1\necho {end} $?\n" for one in todo)
     done = subprocess.run(

@@ -57,7 +57,8 @@ def postgresql() -> Iterator[PostgreSQL]:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database, of each kind in turn."""
     if request.param == "postgresql":
-        return request.getfixturevalue("postgresql").new_database()
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        return server.new_database()
     return f"sqlite:///{tmp_path}/snfpipe.db"
 
 

@@ -20,7 +20,7 @@ def declared(*extras: str) -> set[str]:
     lines = [*PROJECT["dependencies"]]
     for extra in extras:
         lines.extend(PROJECT["optional-dependencies"][extra])
-    return {re.match(r"[\w-]+", line)[0] for line in lines}  # type: ignore[index]
+    return {re.split(r"[^\w-]", line, maxsplit=1)[0] for line in lines}
 
 
 def locked(name: str) -> dict[str, str]:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from snfpipe.audit import files
 from snfpipe.audit.findings import Finding, Kind
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName
-from snfpipe.names import Night, ProductName, VersionName
+from snfpipe.errors import BadName, told
+from snfpipe.names import Night, VersionName
 from snfpipe.states import IN_HAND
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
 
-#: Called with every file that is looked at.
-Watch = Callable[[str], None]
-
 _NIGHTS_AT_ONCE = 100
+
+#: What :func:`trouble` says first of a file that is not there.
+ABSENT = "not there"
 
 
 class _Row(NamedTuple):
@@ -43,7 +45,7 @@ def audit_archive(
     nights: Iterable[str],
     *,
     verify: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> tuple[set[str], list[Finding]]:
     """Hold the archive's folders of some nights against the rows.
 
@@ -58,7 +60,7 @@ def audit_archive(
     verify : bool
         Read every file: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
 
     Returns
     -------
@@ -79,15 +81,19 @@ def audit_archive(
             rows = _rows(database, part, folders)
             strange -= rows.keys()
         for path in rows if verify else doubtful:
-            if watch:
-                watch(path)
+            watch()
             if path not in rows:
                 continue
             row = rows[path]
-            what = files.trouble(place / path, row.size, row.checksum, verify=verify)
+            what = trouble(place / path, row.size, row.checksum, verify=verify)
             if what:
                 lost.add(row.id_process)
-                findings.append(_file_finding(row, what))
+                state = "" if row.state == "live" else f"{row.state}, "
+                findings.append(
+                    Finding(AUDIT, kind_of(what), os.path.basename(path), path,
+                            f"{state}in the database; its file is {what}",
+                            "`srb_cleanup` plans the repair")
+                )  # fmt: skip
         findings += [
             Finding(AUDIT, Kind.UNEXPECTED, os.path.basename(path), path,
                     "in the archive, and no row knows of it", "`srb_cleanup` sets it aside")
@@ -114,28 +120,70 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
     """Return those of `paths` that no attempt on its way may be registering just now."""
     ids = {}
     for path in paths:
-        try:
-            name = ProductName.parse(os.path.basename(path).split(".", 1)[0] + ".fits")
-        except BadName:
-            continue
-        ids[name.id_process] = path
-    on_their_way: set[str] = set()
+        with suppress(BadName):
+            ids[archive.main_of(os.path.basename(path)).id_process] = path
+    owed = sa.select(Expected.id_process).join(Job, Job.id == Expected.job_id)
     with database.read() as session:
-        for part in store.chunks(sorted(ids)):
-            query = (
-                sa.select(Expected.id_process)
-                .join(Job, Job.id == Expected.job_id)
-                .where(Expected.id_process.in_(part), Job.state.in_([str(it) for it in IN_HAND]))
-            )
-            on_their_way.update(session.scalars(query))
-    return {path for path in paths if path not in {ids[ident] for ident in on_their_way}}
+        query = owed.where(Job.state.in_(IN_HAND))
+        on_their_way = store.scalars_in(session, query, Expected.id_process, ids)
+        return {*paths} - {ids[ident] for ident in on_their_way}
 
 
-def _file_finding(row: _Row, what: str) -> Finding:
-    """Return the finding of a registered file that is not as its row says."""
-    kind = Kind.MISSING if what.startswith(files.ABSENT) else Kind.WRONG
-    return Finding(
-        AUDIT, kind, os.path.basename(row.path), row.path,
-        f"{'' if row.state == 'live' else row.state + ', '}in the database; its file is {what}",
-        "`srb_cleanup` plans the repair",
-    )  # fmt: skip
+# --- one file ------------------------------------------------------------------------------
+
+
+def trouble(path: Path, size: int, checksum: str, *, verify: bool) -> str:
+    """Return what is wrong with a registered file, nothing if it is as it was registered.
+
+    Parameters
+    ----------
+    path : Path
+        Where it should be.
+    size : int
+        Its size in bytes, as registered.
+    checksum : str
+        Its SHA-256, as registered.
+    verify : bool
+        Read it whole: compare the checksum, check the structure of a FITS file.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError as error:
+        return f"{ABSENT}: {error.strerror}"
+    if found.st_size != size:
+        return f"of {found.st_size} bytes, registered were {size}"
+    if not verify:
+        return ""
+    try:
+        if archive.sha256_of(path) != checksum:
+            return f"of other bytes than registered: the checksum is not {checksum[:12]}..."
+    except OSError as error:
+        return f"not readable: {error.strerror}"
+    return fits_trouble(path) if path.suffix == ".fits" else ""
+
+
+def kind_of(trouble: str) -> Kind:
+    """Return the kind of what :func:`trouble` says."""
+    return Kind.MISSING if trouble.startswith(ABSENT) else Kind.WRONG
+
+
+def fits_trouble(path: Path) -> str:
+    """Return what is wrong with the structure of a FITS file, nothing if it can be read whole.
+
+    Headers must follow the standard, data have the length they announce, and checksums that
+    the file carries must agree.
+    """
+    import warnings
+
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with fits.open(path, checksum=True) as units:
+                for unit in units:
+                    unit.verify("exception")
+                    _ = unit.data
+    except Exception as error:  # astropy has many kinds for a file that is none
+        return f"no good FITS file: {told(error)}"
+    return ""

@@ -21,16 +21,14 @@ from snfpipe.db.session import Database
 from snfpipe.declarations.unit_kinds import Observed
 from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.reach import Members
-from snfpipe.states import FAILURES, MEANING
+from snfpipe.states import FAILURES, State
 from snfpipe.units.states import GOES_ON, UnitState
 
 AUDIT = "job_attrition"
 
-_FAILING = {str(it) for it in FAILURES} | {"queue error", "validated but outdated"}
+_FAILING = {*FAILURES, State.QUEUE_ERROR, "validated but outdated"}
 #: What of something is left after a step; counts why where it stops.
 _LeftIn = Callable[[Step, str, set[str], Counter[str]], set[str] | None]
-
-_WORDS = [str(state) for state in MEANING]
 
 
 def job_attrition(
@@ -85,7 +83,7 @@ def _states(steps: Sequence[Step], units: Iterable[UnitState], title: str) -> Re
             open_units[unit.step, unit.word].append(unit)
     findings += [_open(members) for members in open_units.values()]
     seen = {word for counter in counts.values() for word in counter}
-    words = [word for word in _WORDS if word in seen] + sorted(seen - set(_WORDS))
+    words = [word for word in State if word in seen] + sorted(seen - set(State))
     rows = [
         (step.key, len(step.units), *(counts[step.key][word] for word in words)) for step in steps
     ]
@@ -125,8 +123,12 @@ class _Chain:
         observed: Observed,
     ) -> None:
         self.steps = steps
-        self.patterns = patterns
-        self.states = {(unit.step, unit.unit): unit for unit in units}
+        self._patterns = patterns
+        self._stops: dict[str, dict[str, str]] = {step.key: {} for step in steps}
+        plan_of = {step.key: step.plan for step in steps}
+        for unit in units:
+            if unit.word not in GOES_ON and unit.step in plan_of:
+                self._stops[unit.step][unit.unit] = self._why(unit, plan_of[unit.step])
         self.observed = observed
         self.members = {it.key: Members(it.kind, it.units, observed) for it in steps}
 
@@ -159,13 +161,12 @@ class _Chain:
         rows = []
         read: set[str] = set()
         for step in steps:
-            needs = [[alive[key] for key in keys] for keys in self._needs(step, alive)]
-            read.update(key for keys in self._needs(step, alive) for key in keys)
-            coming = {}
-            for name, own in whole.items():
-                parts = [set().union(*(it.get(name, ()) for it in found)) for found in needs]
-                if all(any(name in it for it in found) for found in needs):
-                    coming[name] = own.intersection(*parts)
+            roles = self._needs(step, alive)
+            read.update(key for keys in roles for key in keys)
+            coming = dict(whole)
+            for keys in roles:
+                above = _either([alive[key] for key in keys])
+                coming = {name: own & above[name] for name, own in coming.items() if name in above}
             stopped: Counter[str] = Counter()
             alive[step.key] = {}
             for name, own in coming.items():
@@ -203,42 +204,54 @@ class _Chain:
     def _itself(
         self, step: Step, name: str, own: set[str], stopped: Counter[str]
     ) -> set[str] | None:
-        """Return a unit where it goes on from a step."""
-        return own if self._goes_on(step, name, stopped) else None
+        """Return a unit where it goes on from a step; one that the step lacks is no hurdle."""
+        why = self._stops[step.key].get(name)
+        if why is None:
+            return own
+        stopped[why] += 1
+        return None
 
     def _its_nights(
         self, step: Step, name: str, own: set[str], stopped: Counter[str]
     ) -> set[str] | None:
         """Return the nights with which a target goes on from a step, None where it stops."""
-        members = self.members[step.key]
-        why: Counter[str] = Counter()
+        stops, members = self._stops[step.key], self.members[step.key]
         if members.by_target:
-            units = members.by_target.get(name, ())
-            if not units or any([self._goes_on(step, unit, why) for unit in units]):
-                return own
+            units = list(members.by_target.get(name, ()))
+            left = own if not units or any(unit not in stops for unit in units) else None
         else:
-            left = {
-                night
-                for night in own
-                if not (units := members.by_night.get(night, ()))
-                or any([self._goes_on(step, unit, why) for unit in units])
-            }
-            if left:
-                return left
-        stopped[why.most_common(1)[0][0] if why else "no night in the list"] += 1
-        return None
+            units = [unit for night in sorted(own) for unit in members.by_night.get(night, ())]
+            left = own if stops.keys().isdisjoint(units) else self._left(own, stops, members)
+            left = left or None
+        if left is None:
+            why = Counter(stops[unit] for unit in units if unit in stops).most_common(1)
+            stopped[why[0][0] if why else "no night in the list"] += 1
+        return left
 
-    def _goes_on(self, step: Step, unit: str, stopped: Counter[str]) -> bool:
-        """Tell whether a unit goes on from a step, or count why not; one it lacks is no hurdle."""
-        state = self.states.get((step.key, unit))
-        if state is None or state.word in GOES_ON:
-            return True
+    def _left(self, own: set[str], stops: Mapping[str, str], members: Members) -> set[str]:
+        """Return the nights of which a unit goes on, or of which the step has none."""
+        return {
+            night
+            for night in own
+            if not (units := members.by_night.get(night, ()))
+            or any(unit not in stops for unit in units)
+        }
+
+    def _why(self, unit: UnitState, plan: str) -> str:
+        """Say why a unit does not go on."""
         why = ""
-        if state.word in _FAILING:
-            known = match(self.patterns, REASON, step.plan, state.reason)
-            why = known.group if known else gist(state.reason)
-        stopped[f"{state.word}: {why}" if why else state.word] += 1
-        return False
+        if unit.word in _FAILING:
+            known = match(self._patterns, REASON, plan, unit.reason)
+            why = known.group if known else gist(unit.reason)
+        return f"{unit.word}: {why}" if why else unit.word
+
+
+def _either(parts: Sequence[dict[str, set[str]]]) -> dict[str, set[str]]:
+    """Return what goes on from any of some steps."""
+    if len(parts) == 1:
+        return parts[0]
+    names = {name for part in parts for name in part}
+    return {name: set().union(*(part.get(name, ()) for part in parts)) for name in names}
 
 
 def _chain_report(kind: str, rows: Sequence[tuple[object, ...]], total: int, end: int) -> Report:

@@ -90,18 +90,15 @@ def _seen(session: Session, jobs: Sequence[JobRef]) -> dict[int, Environment]:
 def _flat(environment: Mapping[str, Any]) -> Environment:
     """Return facts and variables in one table, the program among them."""
     facts = {name: str(environment.get(name) or "") for name in ("program", *_FACTS)}
-    return facts | {name: _text(value) for name, value in environment["variables"].items()}
-
-
-def _text(value: Any) -> str:
-    """Return a variable's value, of one that was not set that it was not."""
-    return "(not set)" if value is None else str(value)
+    return facts | {
+        name: "(not set)" if value is None else str(value)
+        for name, value in environment["variables"].items()
+    }
 
 
 def _compare(one: JobRef, seen: Environment, other: JobRef, wanted: Environment) -> Report:
     """Compare two jobs."""
-    names = sorted({*seen, *wanted})
-    rows = [(name, seen.get(name, ""), wanted.get(name, "")) for name in names]
+    rows = [(name, seen.get(name, ""), wanted.get(name, "")) for name in sorted({*seen, *wanted})]
     same_plan = one.plan == other.plan
     findings = [
         Finding(AUDIT, Kind.WRONG, one.name, other.name, f"{name}: {left!r} and {right!r}", _AGAIN)

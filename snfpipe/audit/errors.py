@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,26 +121,18 @@ def read_job(project: Project, patterns: Sequence[Pattern], job: JobRef) -> JobE
 
 def attempt_folder(project: Project, job: JobRef) -> AttemptFolder | None:
     """Return the folder of a job's current attempt, None where it never had one."""
-    if not job.token:
-        return None
-    folder = project.site.jobs.parent / job.version / job.folder / f"{job.name}.attempts"
-    paths = sorted(folder.glob(f"*-{job.token}"))
-    return AttemptFolder.find(paths[-1]) if paths else None
+    folder = project.site.jobs.parent / job.version / job.folder
+    found = AttemptFolder.all_of(folder, job.name)
+    return next((it for it in found if it.token == job.token), None)
 
 
 def _items(folder: AttemptFolder) -> tuple[list[str], set[str]]:
     """Return the items a program spoke of, and those it was not happy with."""
-    items, bad = [], set()
-    for line in _lines(folder.work / folder.results.name):
-        try:
-            said = json.loads(line)
-            item = str(said["item"])
-        except (ValueError, LookupError, TypeError):
-            continue
-        items.append(item)
-        if not said.get("ok"):
-            bad.add(item)
-    return items, bad
+    said: list[tuple[str, bool]] = []
+    with suppress(OSError):
+        found = ledger.json_lines(folder.work / folder.results.name)
+        said = [(str(it["item"]), bool(it.get("ok"))) for it in found if "item" in it]
+    return [item for item, _ok in said], {item for item, ok in said if not ok}
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -31,18 +31,14 @@ def follow_exposures(
     nights = sorted(
         {n for it in steps for unit in it.units for n in it.kind.nights(unit, observed)}
     )
-    raw = 0
-    for part in store.chunks(nights):
-        raw += session.scalar(
-            sa.select(sa.func.count()).where(
-                Process.fclass == _SCIENCE[0],
-                Process.xfclass == _SCIENCE[1],
-                Process.version == 0,
-                Process.night.in_(part),
-                Process.state == "live",
-                Process.channel.op("&")(_SPECTRAL) != 0,
-            )
-        ) or 0  # fmt: skip
+    science = sa.select(sa.func.count()).where(
+        Process.fclass == _SCIENCE[0],
+        Process.xfclass == _SCIENCE[1],
+        Process.version == 0,
+        Process.state == "live",
+        Process.channel.op("&")(_SPECTRAL) != 0,
+    )
+    raw = sum(store.scalars_in(session, science, Process.night, nights))
     counts = _declared(session, steps)
     rows: list[tuple[object, ...]] = []
     for step in steps:
@@ -104,7 +100,8 @@ def _declared(
         sa.select(*columns, sa.func.count()).where(sa.or_(sa.false(), *of_class)).group_by(*columns)
     )
     found: dict[str, Counter[tuple[str, str | None, str | None]]] = {}
-    for job_id, major, minor, reason, failure, count in session.execute(query):
+    rows = session.connection().execute(query)  # of the ORM they need nothing
+    for job_id, major, minor, reason, failure, count in rows:
         production, state = jobs.get(job_id, ("", ""))
         if wanted.get(production) == (major, minor):
             found.setdefault(production, Counter())[state, reason, failure] += count

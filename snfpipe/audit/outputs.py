@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe import fclass
-from snfpipe.audit import files
-from snfpipe.audit.archived import Watch
+from snfpipe.audit.archived import kind_of, trouble
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
@@ -25,6 +24,7 @@ from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.storage.archive import Watch
 
 AUDIT = "check_job_output"
 
@@ -39,7 +39,7 @@ def check_job_output(
     words: Sequence[str] = (),
     *,
     verify: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> Report:
     """Count what jobs owe and what is registered for them; changes nothing.
 
@@ -52,7 +52,7 @@ def check_job_output(
     verify : bool
         Also read every file: size, checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is read.
+        Called for every file that is read.
     """
     with database.read() as session:
         jobs = {job.id: job for job in select_jobs(session, project, words)}
@@ -152,13 +152,13 @@ def _uneven(
 
 def _missing(session: Session, missing: Sequence[tuple[JobRef, str]]) -> Iterator[Finding]:
     """Yield missing products under the names that were promised, with their reasons."""
-    told: dict[tuple[int, str], tuple[str, str | None]] = {}
-    for part in store.chunks(sorted({job.id for job, _ident in missing}), 1_000):
-        query = sa.select(
-            Expected.job_id, Expected.id_process, Expected.name, Expected.failure
-        ).where(Expected.job_id.in_(part), Expected.reason.is_(None))
-        for job_id, ident, name, failure in session.execute(query):
-            told[job_id, ident] = name, failure
+    query = sa.select(Expected.job_id, Expected.id_process, Expected.name, Expected.failure).where(
+        Expected.reason.is_(None)
+    )
+    found = store.rows_in(
+        session, query, Expected.job_id, [job.id for job, _ident in missing], 1_000
+    )
+    told = {(job_id, ident): (name, failure) for job_id, ident, name, failure in found}
     for job, ident in missing:
         name, failure = told[job.id, ident]
         what = failure or job.reason or f"its job is '{job.state}' and left it out"
@@ -179,7 +179,7 @@ def _spoilt(
     jobs: dict[int, JobRef],
     chosen: sa.ColumnElement[bool],
     archive: Path,
-    watch: Watch | None,
+    watch: Watch,
 ) -> Iterator[Finding]:
     """Yield the files of live products that are not as they were registered."""
     query = (
@@ -190,10 +190,8 @@ def _spoilt(
         .order_by(File.path)
     )
     for job_id, name, path, size, checksum in session.execute(query):
-        if watch:
-            watch(path)
-        what = files.trouble(archive / path, size, checksum, verify=True)
+        watch()
+        what = trouble(archive / path, size, checksum, verify=True)
         if what:
-            kind = Kind.MISSING if what.startswith(files.ABSENT) else Kind.WRONG
             told = f"registered by {jobs[job_id].name}; its file is {what}"
-            yield Finding(AUDIT, kind, name, path, told, "`srb_cleanup` plans the repair")
+            yield Finding(AUDIT, kind_of(what), name, path, told, "`srb_cleanup` plans the repair")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from snfpipe.audit.findings import Finding, Report, distinct, findings_frame, verdict
 from snfpipe.audit.plots import plot_attrition, plot_products
+from snfpipe.wholefile import write_whole
 
 _SHOWN = 500  # findings on the page; the file beside it holds them all
 
@@ -56,9 +57,7 @@ def write_page(folder: Path, title: str, reports: Sequence[Report]) -> Path:
     text = json.dumps([report.to_json() for report in reports], indent=1, default=str)
     (folder / "audit.json").write_text(text + "\n", encoding="utf-8")
     page = folder / "index.html"
-    aside = page.with_name(".index.html.new")
-    aside.write_text("\n".join(_lines(title, reports, found, plots)) + "\n", encoding="utf-8")
-    aside.replace(page)
+    write_whole(page, "\n".join(_lines(title, reports, found, plots)) + "\n")
     return page
 
 

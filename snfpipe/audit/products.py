@@ -9,9 +9,8 @@ with the reason that is known.  Units that are not settled are one finding each.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -19,18 +18,20 @@ from sqlalchemy.orm import Session
 
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
-from snfpipe.audit.archived import Watch, audit_archive
+from snfpipe.audit.archived import audit_archive
+from snfpipe.audit.doubtful import doubtful_spectra
 from snfpipe.audit.findings import Finding, Kind, Report
+from snfpipe.audit.raw_frames import audit_raw_frames
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
-from snfpipe.db import store
-from snfpipe.db.models import BadFrame, Expected, Job, Process, Production
+from snfpipe.db.models import Expected, Job, Process, Production
 from snfpipe.db.session import Database
 from snfpipe.names import INDEX_DIGITS, Night, ProductName
 from snfpipe.plans.observed import SurveySoFar
-from snfpipe.plans.selection import expected
+from snfpipe.plans.selection import expected_products
 from snfpipe.plans.unit_plan import ExpectedProduct
 from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
 
@@ -92,12 +93,12 @@ class _Books:
             return str(ProductName.from_id(self.live[base][0].id_process))
         if base in self.declared:
             return self.declared[base].name
-        extension = self.owed[base].extension
-        return str(ProductName.from_id(f"{_base(base)}{'0' * INDEX_DIGITS}", extension))
+        first = f"{_base(base)}{'0' * INDEX_DIGITS}"
+        return str(ProductName.from_id(first, self.owed[base].extension))
 
 
 def audit_products(
-    project: Project, database: Database, *, verify: bool = False, watch: Watch | None = None
+    project: Project, database: Database, *, verify: bool = False, watch: Watch = lambda: None
 ) -> Report:
     """Hold the configured production's products against what it owes; changes nothing.
 
@@ -108,23 +109,25 @@ def audit_products(
     database : Database
         Its database.
     verify : bool
-        Read every file: checksum, structure of FITS files.
+        Read every file, raw frames too: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
     """
     findings: list[Finding] = []
     books = []
+    notes: list[str] = []
     bad: dict[tuple[int, int], str] = {}
     with database.read() as session:
         for step in project.steps:
             book = _read(session, project, step)
             findings += _judge(book, bad)
             bad |= _bad_products(session, step)
+            notes += doubtful_spectra(session, step)
             books.append(book)
         observed = SurveySoFar.of(session, project.root)
         nights = sorted({night for book in books for night in _nights(book, observed)})
         findings = [
-            *_bad_frames(session, project, nights),
+            *audit_raw_frames(session, project, nights, verify=verify, watch=watch),
             *findings,
             *audit_ancestors(session, project),
             *audit_deletions(session),
@@ -137,6 +140,7 @@ def audit_products(
         columns=COLUMNS,
         rows=tuple(row for book in books for row in _count(book, lost)),
         findings=tuple(findings),
+        notes=tuple(notes),
     )
 
 
@@ -172,11 +176,9 @@ def _read(session: Session, project: Project, step: Step) -> _Books:
         product = _Live(*row)
         if product.unit in units:
             book.live[_key(product.id_process[:-INDEX_DIGITS], product.unit)].append(product)
-    for owed in expected(session, step, step.units):
-        base = ProductName(
-            owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number
-        ).base
-        book.owed[_key(base, owed.unit)] = owed
+    for owed in expected_products(session, step, step.units):
+        first = ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number)
+        book.owed[_key(first.base, owed.unit)] = owed
     return book
 
 
@@ -211,19 +213,6 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
         for exposure, channel, ident, quality in session.execute(query)
         if exposure is not None
     }
-
-
-def _bad_frames(session: Session, project: Project, nights: Sequence[str]) -> Iterator[Finding]:
-    """Yield the raw frames that could not be taken: what they would owe, nobody knows."""
-    for part in store.chunks(nights):
-        query = sa.select(BadFrame.path, BadFrame.reason).where(BadFrame.night.in_(part))
-        for path, reason in session.execute(query.order_by(BadFrame.path)):
-            if not (project.site.raw / path).exists():
-                continue  # somebody took it away
-            yield Finding(
-                AUDIT, Kind.WRONG, PurePosixPath(path).name, path, f"raw frame not taken: {reason}",
-                "replace or remove it, then `snf arrive` and `doit`",
-            )  # fmt: skip
 
 
 # --- the verdict on products ---------------------------------------------------------------

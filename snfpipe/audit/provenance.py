@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Process, ProcessParent
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, NotFound, shown
+from snfpipe.grouping import grouped
+from snfpipe.names import ProductName
 from snfpipe.plans.unit_plan import ENTERED
 from snfpipe.worker.spec import JobSpec
 
@@ -108,7 +111,7 @@ def provenance(database: Database, word: str) -> Provenance:
         process = _find(session, word)
         up = _links(session, process, ProcessParent.child, ProcessParent.parent)
         down = _links(session, process, ProcessParent.parent, ProcessParent.child)
-        idents = {process, *_members(up), *_members(down)}
+        idents = {process, *chain(*up.values(), *down.values())}
         return Provenance(process, _nodes(session, sorted(idents)), up, down)
 
 
@@ -116,7 +119,7 @@ def _find(session: Session, word: str) -> str:
     """Return the process that a word names."""
     name = word.rsplit("/", 1)[-1]
     by_name = sa.select(File.id_process).where(File.name == name).limit(1)
-    by_id = sa.select(Process.id_process).where(Process.id_process == word)
+    by_id = sa.select(Process.id_process).where(Process.id_process == _unpadded(word))
     found = session.scalar(by_name) or session.scalar(by_id)
     if found is None:
         raise NotFound(
@@ -127,32 +130,32 @@ def _find(session: Session, word: str) -> str:
     return found
 
 
+def _unpadded(word: str) -> str:
+    """Return a process id as the database has it, anything else as it is."""
+    try:
+        return ProductName.from_id(word).id_process
+    except BadName:
+        return word
+
+
 def _links(session: Session, process: str, here: Any, there: Any) -> dict[str, tuple[str, ...]]:
     """Return process -> its neighbours in one direction, for all that can be reached."""
-    chain = sa.select(sa.literal(process, sa.String(25)).label("ident")).cte(recursive=True)
-    chain = chain.union(sa.select(there).join(chain, here == chain.c.ident))
-    query = sa.select(here, there).join(chain, here == chain.c.ident).order_by(here, there)
-    found: dict[str, tuple[str, ...]] = {}
-    for one, other in session.execute(query):
-        found[one] = (*found.get(one, ()), other)
-    return found
-
-
-def _members(links: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """Yield everything that is linked to."""
-    for others in links.values():
-        yield from others
+    known = sa.select(sa.literal(process, sa.String(25)).label("ident")).cte(recursive=True)
+    known = known.union(sa.select(there).join(known, here == known.c.ident))
+    query = sa.select(here, there).join(known, here == known.c.ident).order_by(here, there)
+    found = grouped((one, other) for one, other in session.execute(query))
+    return {one: tuple(others) for one, others in found.items()}
 
 
 def _nodes(session: Session, idents: list[str]) -> dict[str, Node]:
     """Return the processes with their files and makers."""
-    rows: dict[str, tuple[Process, list[File]]] = {}
-    for part in store.chunks(idents):
-        for process in session.scalars(sa.select(Process).where(Process.id_process.in_(part))):
-            rows[process.id_process] = (process, [])
-        files = sa.select(File).where(File.id_process.in_(part)).order_by(File.name)
-        for file in session.scalars(files):
-            rows[file.id_process][1].append(file)
+    rows: dict[str, tuple[Process, list[File]]] = {
+        process.id_process: (process, [])
+        for process in store.scalars_in(session, sa.select(Process), Process.id_process, idents)
+    }
+    files = sa.select(File).order_by(File.name)
+    for file in store.scalars_in(session, files, File.id_process, idents):
+        rows[file.id_process][1].append(file)
     jobs = {process.job_id for process, _ in rows.values() if process.job_id is not None}
     makings = _makings(session, jobs)
     return {
@@ -184,39 +187,38 @@ def _flags(text: str) -> tuple[str, ...]:
 def _makings(session: Session, job_ids: Iterable[int]) -> dict[str, Making]:
     """Return process -> the last attempt that promised it under its very index."""
     found: dict[str, Making] = {}
-    for part in store.chunks(sorted(job_ids), 100):
-        query = (
-            sa.select(Attempt, Job.name)
-            .join(Job, Job.id == Attempt.job_id)
-            .where(Attempt.job_id.in_(part), Attempt.outcome.in_(("done", "incomplete")))
-            .order_by(Attempt.job_id, Attempt.number)
+    query = (
+        sa.select(Attempt, Job.name)
+        .join(Job, Job.id == Attempt.job_id)
+        .where(Attempt.outcome.in_(("done", "incomplete")))
+        .order_by(Attempt.job_id, Attempt.number)
+    )
+    for attempt, name in store.rows_in(session, query, Attempt.job_id, job_ids, 100):
+        try:
+            spec = JobSpec.from_json(attempt.spec)
+        except (ValueError, KeyError, TypeError):
+            continue  # made by other means than a job of ours
+        making = Making(
+            job=name,
+            unit=spec.unit,
+            plan=spec.plan,
+            version=spec.version,
+            attempt=attempt.number,
+            token=attempt.token,
+            engine=attempt.engine,
+            engine_id=attempt.engine_id,
+            host=attempt.host,
+            program=str(attempt.environment.get("program") or ""),
+            started=attempt.started_at,
+            ended=attempt.ended_at,
+            exit_status=attempt.exit_status,
+            options=dict(spec.options),
+            entered=tuple(
+                {"table": given["by_hand"], "values": dict(given["values"])}
+                | {name: given[name] for name in ENTERED}
+                for given in spec.selection
+                if "by_hand" in given
+            ),
         )
-        for attempt, name in session.execute(query):
-            try:
-                spec = JobSpec.from_json(attempt.spec)
-            except (ValueError, KeyError, TypeError):
-                continue  # made by other means than a job of ours
-            making = Making(
-                job=name,
-                unit=spec.unit,
-                plan=spec.plan,
-                version=spec.version,
-                attempt=attempt.number,
-                token=attempt.token,
-                engine=attempt.engine,
-                engine_id=attempt.engine_id,
-                host=attempt.host,
-                program=str(attempt.environment.get("program") or ""),
-                started=attempt.started_at,
-                ended=attempt.ended_at,
-                exit_status=attempt.exit_status,
-                options=dict(spec.options),
-                entered=tuple(
-                    {"table": given["by_hand"], "values": dict(given["values"])}
-                    | {name: given[name] for name in ENTERED}
-                    for given in spec.selection
-                    if "by_hand" in given
-                ),
-            )
-            found.update((product.id_process, making) for product in spec.products)
+        found.update((product.id_process, making) for product in spec.products)
     return found

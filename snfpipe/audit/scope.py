@@ -7,6 +7,7 @@ query but as a value.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -106,11 +107,7 @@ def select_steps(project: Project, word: str) -> list[Step]:
     if word in ("", project.production_key):
         return list(project.steps)
     folder = Path(word).name
-    found = [
-        step
-        for step in project.steps
-        if word in (step.key, step.production) or folder == step.folder
-    ]
+    found = [it for it in project.steps if word in (it.key, it.production) or folder == it.folder]
     if not found:
         known = ", ".join(
             f"{step.key} ({step.folder}, {step.production})" for step in project.steps
@@ -140,10 +137,8 @@ def _jobs_of(session: Session, project: Project, word: str) -> list[JobRef]:
     exact = _query(session, project, names=[word])
     if exact:
         return exact
-    try:
+    with suppress(NotFound):
         return _query(session, project, [step.production for step in select_steps(project, word)])
-    except NotFound:
-        pass
     key, colon, unit = word.partition(":")
     if colon:
         productions = [s.production for s in project.steps if fnmatchcase(s.key, key)]
@@ -163,9 +158,7 @@ def _query(
     names: Sequence[str] | None = None,
 ) -> list[JobRef]:
     """Return jobs, of some productions or of some names."""
-    query = (
-        sa.select(*_COLUMNS).join(Production, Production.id == Job.production_id).order_by(Job.name)
-    )
+    query = sa.select(*_COLUMNS).join(Production, Production.id == Job.production_id)
     if productions is not None:
         query = query.where(Production.name.in_(productions))
     if names is not None:
@@ -178,5 +171,5 @@ def _query(
         )
         for (
             ident, name, production, version, plan, unit, folder, state, reason, token,
-        ) in session.execute(query)
+        ) in session.execute(query.order_by(Job.name))
     ]  # fmt: skip

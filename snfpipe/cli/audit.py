@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.audit_jobs import opened
-from snfpipe.cli.audit_output import print_reports, report_options, watching
+from snfpipe.cli.audit_output import print_reports, report_options
+from snfpipe.cli.opened import opened
+from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def audit(
     from snfpipe.audit.products import audit_products
     from snfpipe.tasks.audits import run_audits
 
-    with opened() as (project, database), watching("looking at files", verify) as watch:
+    with opened() as (project, database), progress("files looked at") as watch:
         if only:
             reports = [audit_products(project, database, verify=verify, watch=watch)]
         else:
@@ -108,8 +109,7 @@ def _rows(found: Provenance) -> list[tuple[object, ...]]:
 
 def _print_chain(found: Provenance) -> None:
     """Print the process itself in full, then a line a process upwards and downwards."""
-    node = found.nodes[found.process]
-    print_table(("", ""), _facts(node))
+    print_table(("", ""), _facts(found.nodes[found.process]))
     for title, links in (("made from", found.parents), ("used for", found.children)):
         click.echo(f"\n{title}:")
         rows = [

@@ -1,36 +1,18 @@
 """``check_job_output``, ``job_attrition``, ``jobErrors``, ``job_env_check``: audits of jobs.
 
-Each is a subcommand of ``snf`` and a console command of its old name.
+Each is a subcommand of ``snf`` and a command of its old name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.audit_output import print_reports, report_options, watching
-from snfpipe.cli.main import console
-from snfpipe.config.project import Project, load_project
-
-if TYPE_CHECKING:
-    from snfpipe.db.session import Database
-
-
-@contextmanager
-def opened() -> Iterator[tuple[Project, Database]]:
-    """Give the configured production and its database."""
-    from snfpipe.db.session import open_database
-
-    project = load_project()
-    database = open_database(project.site.database_url, project.root)
-    try:
-        yield project, database
-    finally:
-        database.close()
+from snfpipe.cli.audit_output import print_reports, report_options
+from snfpipe.cli.opened import opened
+from snfpipe.cli.progress import progress
+from snfpipe.garbage import uncollected
 
 
 @click.command()
@@ -53,7 +35,7 @@ def check_job_output(
     """
     from snfpipe.audit.outputs import check_job_output as check
 
-    with opened() as (project, database), watching("reading files", verify) as watch:
+    with opened() as (project, database), progress("files read") as watch:
         report = check(project, database, jobs, verify=verify, watch=watch)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
 
@@ -79,7 +61,7 @@ def job_attrition(
     from snfpipe.units.freshness import check
     from snfpipe.units.status import unit_states
 
-    with opened() as (project, database):
+    with opened() as (project, database), uncollected():
         reports = count(project, database, unit_states(check(project)), where)
     if plot is not None:
         from snfpipe.audit.plots import plot_attrition
@@ -110,8 +92,7 @@ def job_errors(
     from snfpipe.audit.errors import job_errors as read
 
     with opened() as (project, database):
-        find = error_groups if groups or not jobs else read
-        report = find(project, database, jobs)
+        report = (error_groups if groups or not jobs else read)(project, database, jobs)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
 
 
@@ -135,23 +116,3 @@ def job_env_check(jobs: tuple[str, ...], as_json: bool, as_csv: bool, only_findi
     with opened() as (project, database):
         report = compare(project, database, jobs)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
-
-
-def check_job_output_main() -> None:
-    """Be ``check_job_output``."""
-    console(lambda: check_job_output, "check_job_output")
-
-
-def job_attrition_main() -> None:
-    """Be ``job_attrition``."""
-    console(lambda: job_attrition, "job_attrition")
-
-
-def job_errors_main() -> None:
-    """Be ``jobErrors``."""
-    console(lambda: job_errors, "jobErrors")
-
-
-def job_env_check_main() -> None:
-    """Be ``job_env_check``."""
-    console(lambda: job_env_check, "job_env_check")

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
-from snfpipe.audit.findings import Finding, Report, distinct, findings_table, verdict
+from snfpipe.audit.findings import Report, distinct, findings_table, verdict
 from snfpipe.cli.render import print_json, print_table
-
-if TYPE_CHECKING:
-    from snfpipe.audit.archived import Watch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,24 +24,6 @@ def report_options(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-@contextmanager
-def watching(label: str, wanted: bool) -> Iterator[Watch | None]:
-    """Give what counts files on a terminal while they are read, None where nobody looks."""
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    count = 0
-
-    def watch(_path: str) -> None:
-        nonlocal count
-        count += 1
-        if count % 20 == 1:
-            click.echo(f"\r{label}: {count}", nl=False, err=True)
-
-    yield watch
-    click.echo(f"\r{label}: {count}", err=True)
 
 
 def print_reports(
@@ -97,16 +75,10 @@ def _print_text(reports: Sequence[Report], only_findings: bool) -> None:
                 click.echo(note)
             click.echo()
     found = distinct(reports)
-    print_findings(found)
+    if found:
+        print_table(
+            ("kind", "object", "where", "what", "next"),
+            [(it.kind, it.object, it.place, it.what, it.next_step) for it in found],
+        )
+        click.echo()
     click.echo(f"audit: {verdict(found)}")
-
-
-def print_findings(found: Sequence[Finding]) -> None:
-    """Print findings, a line each; those in a row with one next step share the line of it."""
-    if not found:
-        return
-    print_table(
-        ("kind", "object", "where", "what", "next"),
-        [(it.kind, it.object, it.place, it.what, it.next_step) for it in found],
-    )
-    click.echo()

@@ -15,7 +15,7 @@ from snfpipe.services import NAMES
 from snfpipe.services.folders import check_free, check_ours, is_ours
 
 if TYPE_CHECKING:
-    from snfpipe.services import Service
+    from snfpipe.services.base import Service
 
 _KIND = click.Choice([*NAMES, "all"])
 _FOLDER = click.option(
@@ -76,11 +76,9 @@ def down(kinds: tuple[str, ...], folder: Path | None, dry_run: bool) -> None:
     """
     services = [it for it in _services(kinds, folder) if it.folder.exists()]
     for service in services:
-        if not is_ours(service.folder):
-            continue
-        if dry_run:
+        if is_ours(service.folder) and dry_run:
             click.echo(f"would end {service.name} and remove {service.folder}")
-        else:
+        elif is_ours(service.folder):
             service.down()
             click.echo(f"{service.name} ended, {service.folder} removed")
     check_ours(*(it.folder for it in services))

@@ -6,16 +6,17 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-from snfpipe.errors import SnfError, printable
+from snfpipe.errors import SnfError, did_you_mean, printable
 
 #: Subcommand -> where it is, and its line in the list.
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("snfpipe.simulate.cli:simulate", "Write simulated nights with known truth."),
-    "arrive": ("snfpipe.cli.ingest:arrive", "Take new and changed raw frames into the database."),
+    "ingest": ("snfpipe.cli.ingest:ingest", "Take new and changed raw frames into the database."),
     "status": ("snfpipe.cli.status:status", "How many units of each step are in which state."),
     "why": ("snfpipe.cli.status:why", "Why a unit would run again, or why not."),
     "summary": ("snfpipe.cli.status:summary", "The whole production in a few lines."),
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "snfpipe.cli.manage.jobs:manage_jobs",
         "List, validate, cancel, resubmit, delete, restore jobs.",
     ),
+    "plans": ("snfpipe.cli.plans:plans", "What the installed plans read and write."),
     "plan": ("snfpipe.cli.plan:plan", "What a plan selects for units, and would make of it."),
     "enter": ("snfpipe.cli.enter:enter", "Enter values for a unit by hand, with the reason."),
     "qstat2": ("snfpipe.cli.qstat2:qstat2", "The jobs that run and wait."),
@@ -59,6 +61,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("snfpipe.cli.completion:completion", "Print what makes a shell complete."),
 }
 
+#: Earlier names of subcommands, understood for one more version.
+FORMER = {"arrive": "ingest"}
+
+
+def _load(name: str) -> click.Command:
+    """Return a command of the table."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
 
 class _Lazy(click.Group):
     """A group whose subcommands are imported only when they are called."""
@@ -67,11 +79,8 @@ class _Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        name = FORMER.get(name, name)
+        return _load(name) if name in COMMANDS else None
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -80,10 +89,7 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(context, args)
         except click.UsageError as error:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f"did you mean {close[0]}?" if close else "see snf --help"
+            hint = did_you_mean(args[0], COMMANDS).strip() or "see snf --help"
             raise click.UsageError(f"there is no command {args[0]!r}: {hint}", context) from error
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -133,9 +139,7 @@ def run_command(command: click.Command, name: str) -> int:
         click.echo(f"{path}: {_plain(error.format_message())}", err=True)
         click.echo(f"  next: {path} --help", err=True)
         return 2
-    except click.Abort:
-        return 130
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         _forget_output()  # whoever read it has gone
@@ -172,5 +176,9 @@ def console(command: Callable[[], click.Command], name: str) -> None:
 
 
 def main() -> None:
-    """Be ``snf``."""
+    """Be ``snf``, or the subcommand that this program has the name of (perhaps behind ``snf_``)."""
+    called = Path(sys.argv[0]).name
+    name = called if called in COMMANDS else called.removeprefix("snf_")
+    if name in COMMANDS:
+        console(lambda: _load(name), called)
     console(lambda: snf, "snf")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
+from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
-from snfpipe.config.project import load_project
 from snfpipe.errors import UsageError, shown
 
 if TYPE_CHECKING:
@@ -65,6 +62,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Look again at jobs given up as lost since TIME (2026-11-20, 20261120, "
                           "2026-11-20T12:00 UTC, or epoch seconds); a week ago by default."),
         click.option("--json", "as_json", is_flag=True, help="A JSON object a line an event."),
+        click.option("--log-level", "level", envvar="SNF_LOG_LEVEL", default="info",
+                     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+                     show_default=True, help="What is logged, from this level on "
+                     "(SNF_LOG_LEVEL); debug tells of each turn."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -86,10 +87,9 @@ def osiris(once: bool, **given: Any) -> int:
       osiris --since 2026-11-20 >> osiris.log
       osiris --submit
     """
-    project = load_project()
     if given["submit"]:
-        return _submit(project, given, "Osiris", "Anubis")
-    with _osiris(project, given) as one:
+        return _submit(given, "Osiris", "Anubis")
+    with _osiris(given) as (_project, one):
         if given["dry_run"]:
             return _preview(one, given["as_json"])
         one.begin()
@@ -113,10 +113,9 @@ def anubis(**given: Any) -> int:
       anubis
       anubis --submit
     """
-    project = load_project()
     if given["submit"]:
-        return _submit(project, given, "Anubis")
-    with _osiris(project, given) as one:
+        return _submit(given, "Anubis")
+    with _osiris(given) as (project, one):
         if given["dry_run"]:
             return _preview(one, given["as_json"])
         if given["job_limit_s"]:
@@ -146,17 +145,12 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
       update_sge_job -n SNF-0203-SAMPLEc-06334.out SNF-0203-SAMPLEc-06334.err
     """
     from snfpipe.daemon.by_hand import settle_by_hand
-    from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
     from snfpipe.states import FAILURES
 
-    project = load_project()
-    database = open_database(project.site.database_url, project.root)
-    try:
+    with opened() as (project, database):
         engine = make_engine(project.site)
         verdict = settle_by_hand(project, database, engine, out, err, dry_run=dry_run)
-    finally:
-        database.close()
     new, reason = verdict.outcome.state, verdict.outcome.reason
     if as_json:
         print_json({"job": verdict.job, "unit": verdict.unit, "old": verdict.old, "new": new,
@@ -171,55 +165,37 @@ def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
 
 
 @contextmanager
-def _osiris(project: Project, given: dict[str, Any]) -> Iterator[Osiris]:
-    """Give the daemon, which hears signals; however it ends, it keeps no lease."""
+def _osiris(given: dict[str, Any]) -> Iterator[tuple[Project, Osiris]]:
+    """Give project and daemon, which hears signals; however it ends, it keeps no lease."""
+    from snfpipe.daemon import log
     from snfpipe.daemon.osiris import Osiris
-    from snfpipe.db.session import open_database
     from snfpipe.engines import make_engine
 
+    log.start(given["level"], as_json=given["as_json"])
     limit_s = given["limit_s"]
     if given["job_limit_s"]:
         from snfpipe.daemon.osiris_batch import time_to_serve
 
         limit_s = time_to_serve(given["job_limit_s"])
-    with ExitStack() as at_end:
-        database = open_database(project.site.database_url, project.root)
-        at_end.callback(database.close)
+    with opened() as (project, database):
         one = Osiris(
-            project, database, make_engine(project.site), _say(given["as_json"]),
+            project, database, make_engine(project.site), log.say,
             heartbeat_s=given["heartbeat_s"], limit_s=limit_s, since=given["since"],
         )  # fmt: skip
-        at_end.callback(one.end)
-        for number in _STOPPING:
-            signal.signal(number, lambda _number, _frame: one.stop())
-        yield one
+        try:
+            for number in _STOPPING:
+                signal.signal(number, lambda _number, _frame: one.stop())
+            yield project, one
+        finally:
+            one.end()
 
 
-def _say(as_json: bool) -> Callable[[Event], None]:
-    """Return what prints events, a line each."""
+def _printer(as_json: bool) -> Callable[[Event], None]:
+    """Return what prints the events that were asked for, whatever the level of the log."""
+    from snfpipe.daemon import log
 
-    def as_text(event: Event) -> None:
-        told = ": ".join(filter(None, (event.state or event.text, event.reason)))
-        what = " ".join(filter(None, (event.kind, event.job, told)))
-        _print(f"{_written(event.time)} {what}")
-
-    def as_object(event: Event) -> None:
-        import json
-
-        _print(json.dumps(asdict(event) | {"time": _written(event.time)}))
-
-    return as_object if as_json else as_text
-
-
-def _print(line: str) -> None:
-    """Print a line at once; control characters of foreign text are shown, not sent."""
-    sys.stdout.write((line if line.isprintable() else ascii(line)[1:-1]) + "\n")
-    sys.stdout.flush()
-
-
-def _written(moment: datetime) -> str:
-    """Return a naive UTC moment as it is printed."""
-    return f"{moment.isoformat(timespec='seconds')}Z"
+    line_of = log.json_of if as_json else log.text_of
+    return lambda event: click.echo(line_of(event))
 
 
 def _preview(one: Osiris, as_json: bool) -> int:
@@ -228,7 +204,7 @@ def _preview(one: Osiris, as_json: bool) -> int:
 
     found = one.preview()
     if as_json:
-        say = _say(as_json)
+        say = _printer(as_json)
         for job, ended in found:
             end = ended.outcome
             say(Event("would settle", f"is {job.state}", job=job.name, production=job.production,
@@ -245,17 +221,14 @@ def _preview(one: Osiris, as_json: bool) -> int:
 # --- as batch jobs -------------------------------------------------------------------------
 
 
-def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
+def _submit(given: dict[str, Any], *names: str) -> int:
     """Submit those of the daemons that are not there yet to the daemon queue."""
     from snfpipe.daemon.osiris import Event
     from snfpipe.daemon.osiris_batch import LIMIT_S, alone, standing, submit
-    from snfpipe.db.session import open_database
 
-    say = _say(given["as_json"])
+    say = _printer(given["as_json"])
     limit_s = given["limit_s"] or LIMIT_S
-    with ExitStack() as at_end:
-        database = open_database(project.site.database_url, project.root)
-        at_end.callback(database.close)
+    with opened() as (project, database), ExitStack() as at_end:
         if not given["dry_run"]:
             at_end.enter_context(alone(project, database))
         there, in_error = standing(project, database)
@@ -275,28 +248,13 @@ def _submit(project: Project, given: dict[str, Any], *names: str) -> int:
 
 def _words(given: dict[str, Any]) -> list[str]:
     """Return the options that the job's command is to have, and those of the next one."""
+    from snfpipe.daemon.log import utc_text
+
     words = ["--heartbeat", f"{given['heartbeat_s']:g}"]
     if given["since"]:
-        words += ["--since", _written(given["since"])]
+        words += ["--since", utc_text(given["since"])]
+    if given["level"] != "info":
+        words += ["--log-level", given["level"]]
     if given["as_json"]:
         words.append("--json")
     return words
-
-
-def osiris_main() -> None:
-    """Be ``osiris``."""
-    console(lambda: osiris, "osiris")
-
-
-def anubis_main() -> None:
-    """Be ``anubis``."""
-    console(lambda: anubis, "anubis")
-
-
-def update_sge_job_main() -> None:
-    """Be ``update_sge_job``."""
-    console(lambda: update_sge_job, "update_sge_job")
-
-
-if __name__ == "__main__":
-    console(lambda: click.Group(commands={"osiris": osiris, "anubis": anubis}), "osiris")

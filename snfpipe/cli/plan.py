@@ -79,16 +79,16 @@ def _show(
 
 
 def main() -> None:
-    """Be ``plan_<plan>``, the command of the plan that the script is named after.
+    """Be the command of one plan, by the name it is called by: ``plan_extract_star``.
 
-    It does as ``snf plan``, without its first word; any package names it as a console script.
+    A package that brings a plan names this function as ``plan_<name>`` among its own scripts.
     """
-    script = Path(sys.argv[0]).name
+    called = Path(sys.argv[0]).name
     command = click.Command(
-        name=script,
+        name=called,
         params=[param for param in plan.params if param.name != "mode"],
-        callback=partial(_show, script.removeprefix("plan_")),
+        callback=partial(_show, called.removeprefix("plan_")),
         context_settings=_SETTINGS,
         help=plan.help,
     )
-    console(lambda: command, script)
+    console(lambda: command, called)

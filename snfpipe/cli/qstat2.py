@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cache
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snfpipe.cli.main import console
+from snfpipe import clock
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
@@ -54,8 +53,7 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
 
         @cache  # opened once, as soon as it answers
         def database() -> Database:
-            opened = closing(open_database(site.database_url, project.root))
-            return stack.enter_context(opened)
+            return stack.enter_context(closing(open_database(site.database_url, project.root)))
 
         def look() -> Queue:
             return queue(site, database(), engine, patterns)
@@ -78,7 +76,7 @@ def _show(look: Callable[[], Queue], as_json: bool, watch: bool, pause_s: float)
             _print(found, as_json, clear=watch and sys.stdout.isatty())
         if not watch:
             return
-        time.sleep(pause_s)
+        clock.sleep(pause_s)
 
 
 def _complain(error: ServiceUnavailable, last: str) -> str:
@@ -127,8 +125,3 @@ def _clock(seconds: float | None) -> str:
         return ""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def main() -> None:
-    """Be ``qstat2``."""
-    console(lambda: qstat2, "qstat2")

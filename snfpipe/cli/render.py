@@ -18,7 +18,7 @@ def print_json(content: Any) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table in columns; numbers to the right, nothing of a terminal in it."""
-    cells = [[_text(value) for value in row] for row in rows]
+    cells = [["" if value is None else printable(value) for value in row] for row in rows]
     right = [
         bool(cells) and all(row[n].replace(".", "", 1).isdigit() or row[n] == "" for row in cells)
         for n in range(len(header))
@@ -30,8 +30,3 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             for cell, width, to_right in zip(row, widths, right, strict=True)
         ]
         click.echo("  ".join(parts).rstrip())
-
-
-def _text(value: object) -> str:
-    """Return a cell; control characters of foreign text are shown, not sent."""
-    return "" if value is None else printable(value)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import duration
 from snfpipe.cli.render import print_json
 from snfpipe.config.project import load_project
@@ -59,8 +58,3 @@ def snf_qsub(
         print_json(asdict(found))
     else:
         click.echo(f"{found.name} {found.engine_id}, output in {found.log}")
-
-
-def main() -> None:
-    """Be ``snf_qsub``."""
-    console(lambda: snf_qsub, "snf_qsub")

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from snfpipe.cli.audit_output import print_reports, report_options
-from snfpipe.cli.main import console
 from snfpipe.cli.numbers import Finite, duration
-from snfpipe.config.project import Project, load_project
-
-if TYPE_CHECKING:
-    from snfpipe.audit.findings import Report
-    from snfpipe.db.session import Database
-    from snfpipe.reconcile.reconcile import Options
-    from snfpipe.reconcile.repair_apply import Result
-    from snfpipe.reconcile.stream import Progress
-    from snfpipe.storage.base import Place
+from snfpipe.cli.opened import opened
+from snfpipe.config.project import load_project
 
 
 @click.command()
@@ -76,136 +62,21 @@ def srb_cleanup(
     """
     if sum(it is not None for it in (compare, apply, undo)) > 1:
         raise click.UsageError("--compare, --apply and --undo are three different things")
+    from snfpipe.cli import repairs
+    from snfpipe.reconcile.reconcile import Options
     from snfpipe.storage.opening import open_place
 
-    project = load_project()
-    place = open_place(archive or str(project.site.archive))
+    place = open_place(archive or str(load_project().site.archive))
     if compare is not None:
-        report = _compare(place, open_place(compare), verify)
+        report = repairs.compare(place, open_place(compare), verify)
     else:
-        with _opened(project) as database:
+        with opened() as (project, database):
             if apply is not None:
-                report = _apply(database, place, apply, dry_run)
+                report = repairs.apply(database, place, apply, dry_run)
             elif undo is not None:
-                report = _undo(database, place, undo, dry_run)
+                report = repairs.undo(database, place, undo, dry_run)
             else:
-                from snfpipe.reconcile.reconcile import Options
-
                 given = tuple(open_place(it) for it in copies)
                 options = Options(verify, min_age * 60, max_wrong, given, remember=not dry_run)
-                report = _look(project, database, place, options, plan)
+                report = repairs.look(project, database, place, options, plan)
     return print_reports([report], as_json=as_json, as_csv=as_csv, only_findings=only_findings)
-
-
-@contextmanager
-def _opened(project: Project) -> Iterator[Database]:
-    """Give the project's database."""
-    from snfpipe.db.session import open_database
-
-    database = open_database(project.site.database_url, project.root)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _compare(place: Place, other: Place, verify: bool) -> Report:
-    """Hold two archives against each other."""
-    from snfpipe.reconcile.compare import compare
-
-    with _progress("files", None) as progress:
-        return compare(place, other, verify=verify, progress=progress)
-
-
-def _look(
-    project: Project, database: Database, place: Place, options: Options, path: Path | None
-) -> Report:
-    """Reconcile, and write the plan."""
-    from snfpipe.reconcile.reconcile import folder_of, reconcile, registered_count
-    from snfpipe.reconcile.repair import write_plan
-
-    shown = sys.stderr.isatty()
-    with _progress("files", registered_count(database) if shown else None) as progress:
-        report, plan = reconcile(project, database, place, options, progress)
-    if not plan.repairs:
-        return report
-    if not options.remember:
-        return replace(report, notes=(*report.notes, f"{len(plan.repairs)} repairs, not written"))
-    path = path or folder_of(project) / f"{plan.id}.plan"
-    write_plan(path, plan)
-    told = f"{len(plan.repairs)} repairs are planned: read them, then `srb_cleanup --apply {path}`"
-    return replace(report, notes=(*report.notes, told))
-
-
-def _apply(database: Database, place: Place, path: Path, dry_run: bool) -> Report:
-    """Do the repairs of a plan."""
-    from snfpipe.reconcile.repair import read_plan
-    from snfpipe.reconcile.repair_apply import apply, journal_of
-
-    plan = read_plan(path)
-    journal = journal_of(path)
-    with _progress("repairs", len(plan.repairs)) as progress:
-        results = apply(
-            database, place, plan, journal, dry_run=dry_run, watch=lambda _one: progress(1)
-        )
-    note = f"`srb_cleanup --undo {journal}` takes back what was done"
-    return _report(f"{'would do' if dry_run else 'did'} {path}", results, note)
-
-
-def _undo(database: Database, place: Place, path: Path, dry_run: bool) -> Report:
-    """Take the repairs of a journal back."""
-    from snfpipe.reconcile.repair_apply import undo
-
-    with _progress("repairs", None) as progress:
-        results = undo(database, place, path, dry_run=dry_run, watch=lambda _one: progress(1))
-    return _report(f"{'would take' if dry_run else 'took'} back {path}", results, "")
-
-
-def _report(title: str, results: list[Result], note: str) -> Report:
-    """Return what became of repairs as a report; those that were refused are its findings."""
-    from snfpipe.audit.findings import Finding, Kind, Report
-    from snfpipe.reconcile.repair_apply import REFUSED
-
-    counts = Counter((it.repair.repair, it.outcome) for it in results)
-    findings = (
-        Finding(
-            "srb_cleanup", Kind.FAILED, PurePosixPath(it.repair.path).name, it.repair.path,
-            f"{it.repair.repair} refused: {it.why}", "`srb_cleanup` looks again",
-        )
-        for it in results
-        if it.outcome == REFUSED
-    )  # fmt: skip
-    return Report(
-        audit="srb_cleanup",
-        title=title,
-        columns=("repair", "outcome", "count"),
-        rows=tuple((*key, count) for key, count in sorted(counts.items())),
-        findings=tuple(findings),
-        notes=(note,) if note else (),
-    )
-
-
-@contextmanager
-def _progress(label: str, length: int | None) -> Iterator[Progress]:
-    """Show on a terminal how far it is; a bar where it is known how far it goes."""
-    if not sys.stderr.isatty():
-        yield lambda _count: None
-    elif length:
-        with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
-            yield bar.update
-    else:
-        seen = 0
-
-        def count(more: int) -> None:
-            nonlocal seen
-            seen += more
-            if seen % 1000 < more:
-                click.echo(f"\r{label}: {seen}", nl=False, err=True)
-
-        yield count
-        click.echo(f"\r{label}: {seen}", err=True)
-
-
-def main() -> None:
-    """Be the command ``srb_cleanup``."""
-    console(lambda: srb_cleanup, "srb_cleanup")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 import click
 
-from snfpipe.cli.main import console
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import find_root, load_project
 from snfpipe.config.steps import SWITCH, read_switch
 from snfpipe.config.versions import check_label, list_versions, load_version
+from snfpipe.wholefile import aside
 
 
 @click.command()
@@ -51,10 +50,9 @@ def _switch(root: Path, label: str, dry_run: bool) -> None:
         path = (root / SWITCH).resolve()
         content = tomlkit.parse(path.read_text(encoding="utf-8"))
         content["version"] = label
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(tomlkit.dumps(content), encoding="utf-8")
-        aside.chmod(path.stat().st_mode & 0o777)
-        aside.replace(path)
+        with aside(path) as new:
+            new.write_text(tomlkit.dumps(content), encoding="utf-8")
+            new.chmod(path.stat().st_mode & 0o777)
     click.echo(f"{'would switch' if dry_run else 'switched'} {SWITCH} from {old} to {label}")
 
 
@@ -108,8 +106,3 @@ def _print_list(root: Path, as_json: bool) -> None:
             for found in versions
         ],
     )
-
-
-def main() -> None:
-    """Be ``snf_version``."""
-    console(lambda: version, "snf_version")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snfpipe.cli.batch_jobs import batch_jobs, check_retry, print_counts
-from snfpipe.cli.main import console
+from snfpipe.cli.opened import opened
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.config.project import load_project
 
@@ -73,7 +73,6 @@ def wrap_batch_jobs(
 
 def _understood(words: list[str], path: str) -> Ordered:
     """Check options, list and productions as each part would, before anything is started."""
-    from snfpipe.db.session import open_database
     from snfpipe.launch.arguments import split
     from snfpipe.launch.launch import check
     from snfpipe.launch.order import Order, understand
@@ -87,14 +86,9 @@ def _understood(words: list[str], path: str) -> Ordered:
         given["mode"], given["prefix"], given["units"], tuple(split(given["arguments"])),
         given["meta_prefix"], given["outver"],
     )  # fmt: skip
-    project = load_project()
-    ordered = understand(project, order)
-    database = open_database(project.site.database_url, project.root)
-    try:
-        with database.read() as session:
-            check(session, ordered, registered=not given["nodb"])
-    finally:
-        database.close()
+    ordered = understand(load_project(), order)
+    with opened() as (_project, database), database.read() as session:
+        check(session, ordered, registered=not given["nodb"])
     return ordered
 
 
@@ -139,8 +133,3 @@ def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
     if failed:
         click.echo("next: mend the cause; the same command goes on", err=True)
     return max((it.code if it.code in (2, 3, 4) else 3 for it in failed), default=0)
-
-
-def main() -> None:
-    """Be ``wrap_batch_jobs``."""
-    console(lambda: wrap_batch_jobs, "wrap_batch_jobs")

@@ -14,9 +14,9 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.config.textfile import read_text
 from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, ConfigError, Place, UsageError, printable, shown
@@ -113,7 +113,7 @@ def enter(
     """
     path = table_path(root, table)
     _check_texts(values, why)
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    moment = f"{clock.utc_now():%Y-%m-%dT%H:%M:%SZ}"
     entry = Entry(dict(values), why, getpass.getuser(), moment)
     row = {_FIRST: unit, **values, **{name: getattr(entry, name) for name in _LAST}}
     if dry_run:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snfpipe.errors import ConfigError, NotFound, Place, printable, shown
+from snfpipe.handles import opened
 
 #: Bytes of the largest file that is read; a list of all nights since 2004 has 12 kB.
 LIMIT = 4_000_000
@@ -39,8 +40,7 @@ def read_text(
     """
     try:
         # non-blocking: a named pipe would be waited for
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
+        with opened(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC) as handle:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
                 raise _unreadable(path, "it is no plain file", "name a text file")
@@ -49,8 +49,6 @@ def read_text(
                 raise _unreadable(path, told, "name the right file")
             with open(handle, "rb", closefd=False) as file:
                 content = file.read()
-        finally:
-            os.close(handle)
     except FileNotFoundError as error:
         raise NotFound(
             f"there is no file {shown(path, 200)}", hint=missing, place=asked_by and asked_by()

@@ -1,7 +1,7 @@
 """Reading the project's TOML files: syntax, schema, and errors that name file, line and key.
 
-The schemas stand in ``configs/schemas``.  A file that passed its schema is remembered by the
-digest of both, so that the schema library is loaded only for what is new.
+The schemas stand in ``configs/schemas``.  That a file fits its schema is remembered by an empty
+file with the digest of both, so that the schema library is loaded only for what is new.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from snfpipe.config.textfile import Where, read_text
-from snfpipe.errors import ConfigError, NotFound, Place, printable, shown
+from snfpipe.errors import ConfigError, NotFound, Place, did_you_mean, printable, shown
 
 
 def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
@@ -34,12 +34,14 @@ def read_toml(root: Path, path: Path, schema: str) -> dict[str, Any]:
     text = read_text(path)
     rules = read_text(root / "configs" / "schemas" / f"{schema}.json")
     content = _parse(path, text)
-    seen = _Seen(root / "work" / ".cache" / "checked")
     digest = hashlib.sha256(f"{text}\0{rules}".encode()).hexdigest()
-    if digest not in seen:
+    passed = root / "work" / ".cache" / "fits" / digest
+    if not passed.exists():
         _check_values(content, path, text)
         _check(content, json.loads(rules), path, text)
-        seen.add(digest)
+        with suppress(OSError):  # a folder that cannot be written costs a check each time
+            passed.parent.mkdir(parents=True, exist_ok=True)
+            passed.touch()
     return content
 
 
@@ -106,36 +108,11 @@ def _place(path: Path, text: str, keys: Sequence[str]) -> Place:
     return Place(printable(path), line=_find_line(text, keys), field=field or None)
 
 
-class _Seen:
-    """Digests of what has passed, one a line; losing it costs a check."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.digests = set(path.read_text().split())
-        except OSError:
-            self.digests = set()
-
-    def __contains__(self, digest: str) -> bool:
-        return digest in self.digests
-
-    def add(self, digest: str) -> None:
-        """Remember one more; a folder that cannot be written is no trouble."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            os.write(handle, f"{digest}\n".encode())
-            os.close(handle)
-        except OSError:
-            return
-
-
 def _check(content: dict[str, Any], rules: dict[str, Any], path: Path, text: str) -> None:
     """Hold `content` against a schema; report the deepest, most telling error."""
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(rules)
-    errors = list(validator.iter_errors(content))
+    errors = list(jsonschema.Draft202012Validator(rules).iter_errors(content))
     if not errors:
         return
     # a misspelt key is also missing under its right name: tell of the misspelling
@@ -152,13 +129,10 @@ def _check(content: dict[str, Any], rules: dict[str, Any], path: Path, text: str
 def _explain(error: Any) -> tuple[str, str]:
     """Return what was found and what was expected."""
     if error.validator == "additionalProperties":
-        import difflib
-
         known = list(error.schema.get("properties", {}))
-        extra = [key for key in error.instance if key not in known]
-        close = difflib.get_close_matches(extra[0], known, 1) if extra else []
-        meant = f"did you mean {close[0]}? " if close else ""
-        return f"unknown key {shown(extra[0])}", f"{meant}known keys: {', '.join(known)}"
+        extra = next(key for key in error.instance if key not in known)
+        hint = f"{did_you_mean(extra, known)}known keys: {', '.join(known)}"
+        return f"unknown key {shown(extra)}", hint
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         expected = error.schema["properties"][missing].get("description", "a value")

@@ -100,7 +100,7 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
         The file's label or number contradicts its name, or it floats and is not HEAD.
     """
     name = check_label(root, label, asked_by)
-    path = _path(root, label)
+    path = root / "versions" / f"{label}.toml"
     content = read_toml(root, path, "version")
     for key, expected in (("label", label), ("number", name.number)):
         if content[key] != expected:
@@ -110,22 +110,21 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
                 place=(Key(path) / key)(),
             )
     _check_pins(label, content, path)
-    programs = {
-        plan: Program(
-            plan,
-            entry["name"],
-            entry["version"],
-            _commands(entry["command"]),
-            entry.get("calibration", ""),
-        )
-        for plan, entry in content["programs"].items()
-    }
     return Version(
         name=name,
         released=content["released"],
         notes=content.get("notes", ""),
         environment=content.get("environment", {}),
-        programs=programs,
+        programs={
+            plan: Program(
+                plan,
+                entry["name"],
+                entry["version"],
+                _commands(entry["command"]),
+                entry.get("calibration", ""),
+            )
+            for plan, entry in content["programs"].items()
+        },
         options=content.get("options", {}),
         path=path,
     )
@@ -135,11 +134,6 @@ def _commands(command: Sequence[Any]) -> tuple[tuple[str, ...], ...]:
     """Return the commands of a program: one, or several that run in a row."""
     several = isinstance(command[0], list)
     return tuple(map(tuple, command)) if several else (tuple(command),)
-
-
-def _path(root: Path, label: str) -> Path:
-    """Return the file of a version."""
-    return root / "versions" / f"{label}.toml"
 
 
 def _check_pins(label: str, content: Mapping[str, Any], path: Path) -> None:

@@ -17,7 +17,7 @@ from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.observations import Over
 from snfpipe.jobs.postmortem import Outcome
 from snfpipe.jobs.register import register
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import MAY_REGISTER, State
 from snfpipe.worker import ledger
 from snfpipe.worker.spec import AttemptFolder
 from snfpipe.worker.starting import take
@@ -87,7 +87,7 @@ def settle_by_hand(
 def _attempt_of(out: Path, err: Path) -> AttemptFolder:
     """Return the attempt whose logs these are."""
     real = out.resolve()
-    folder = AttemptFolder.find(real.parent)
+    folder = AttemptFolder.at(real.parent)
     if real != folder.out or err.resolve() != folder.err:
         raise UsageError(
             f"{shown(out)} and {shown(err)} are not output and errors of one attempt",
@@ -99,8 +99,7 @@ def _attempt_of(out: Path, err: Path) -> AttemptFolder:
 def _find(project: Project, database: Database, token: str) -> InHand:
     """Return the job whose attempt is to be settled."""
     with database.read() as session:
-        states = IN_HAND | {State.LOST}
-        jobs = in_hand(session, project.site, Attempt.token == token, states=states)
+        jobs = in_hand(session, project.site, Attempt.token == token, states=MAY_REGISTER)
         query = sa.select(Job.name, Job.state, Job.token).join(Attempt, Attempt.job_id == Job.id)
         row = session.execute(query.where(Attempt.token == token)).first()
     if jobs:

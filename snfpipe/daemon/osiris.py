@@ -8,23 +8,23 @@ of them believed dead, do no harm either: every change is conditional.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from snfpipe import clock
 from snfpipe.config.project import Project
-from snfpipe.db import lease, store
+from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
-from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, told
 from snfpipe.jobs.active import InHand, of_engine
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
-from snfpipe.jobs.manifest import Settled
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.register import restore_manifests
 from snfpipe.jobs.submit import Submitter
@@ -32,6 +32,8 @@ from snfpipe.killpoint import killpoint
 from snfpipe.worker import processes
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
 
 HEARTBEAT_S = 60.0
 _TIDY_EVERY_S = 60.0
@@ -50,7 +52,7 @@ class Event:
     unit: str = ""
     state: str = ""
     reason: str = ""
-    time: datetime = field(default_factory=store.utc_now)
+    time: datetime = field(default_factory=clock.utc_now)
 
 
 def lease_name(engine: str) -> str:
@@ -91,12 +93,9 @@ class Osiris:
         since: datetime | None = None,
     ) -> None:
         database = database.with_patience(_SHORT_S)  # it says so, and looks again
-        self._project = project
-        self._database = database
-        self._engine = engine
-        self.say = say
-        self._heartbeat_s = heartbeat_s
-        self._deadline = None if limit_s is None else time.monotonic() + limit_s
+        self._project, self._database, self._engine = project, database, engine
+        self.say, self._heartbeat_s = say, heartbeat_s
+        self._deadline = None if limit_s is None else clock.monotonic() + limit_s
         self._since = since
         self._whose = of_engine(engine)
         self._harvester = Harvester(project, database, engine, self._whose)
@@ -106,21 +105,17 @@ class Osiris:
         self._renewed = float("-inf")
         self._tidied = float("-inf")
         self._away: Callable[[], object] | None = None  # what could not be done
-        self._stopping = False
+        #: Whether it was told to stop.
+        self.stopped = False
 
     def stop(self) -> None:
         """Hand over after what is being written now; a signal handler may call it."""
-        self._stopping = True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it was told to stop."""
-        return self._stopping
+        self.stopped = True
 
     @property
     def over(self) -> bool:
         """Whether it is to stop: told so, or at the end of its time."""
-        return self._stopping or (self._deadline is not None and time.monotonic() > self._deadline)
+        return self.stopped or (self._deadline is not None and clock.monotonic() > self._deadline)
 
     def begin(self) -> None:
         """Take the lease.
@@ -167,11 +162,10 @@ class Osiris:
         """
         try:
             while not self.over and self._keep():
-                began = time.monotonic()
+                began = clock.monotonic()
                 beside()
-                settled = self._reach(self.cycle)
-                if not settled:
-                    self._pause(self._project.site.poll_s - (time.monotonic() - began))
+                if not self._reach(self.cycle):
+                    self._pause(self._project.site.poll_s - (clock.monotonic() - began))
         finally:
             self.end()
 
@@ -185,8 +179,8 @@ class Osiris:
         """
         try:
             self.cycle()
-            until = time.monotonic() + 2 * self._engine.grace_s + 5
-            while self._harvester.in_doubt and not self.over and time.monotonic() < until:
+            until = clock.monotonic() + 2 * self._engine.grace_s + 5
+            while self._harvester.in_doubt and not self.over and clock.monotonic() < until:
                 self._pause(self._project.site.poll_s)
                 self.cycle()
             self._tidy()
@@ -197,34 +191,38 @@ class Osiris:
         """Give the lease back if it was taken, so that Anubis need not wait for it to run out."""
         if self._renewed == float("-inf"):
             return
-
-        def work() -> bool:
-            self._database.transact(lambda session: lease.release(session, self._lease, self._me))
-            return True
-
-        self._reach(work)
+        self._reach(
+            lambda: self._database.transact(
+                lambda session: lease.release(session, self._lease, self._me)
+            )
+        )
         self._renewed = float("-inf")
         self.say(Event("stopped", "whoever waits takes over now"))
 
     def preview(self) -> list[tuple[InHand, Ended]]:
         """Return the jobs that would be settled now, and how; change nothing."""
-        return self._harvester.preview(self._since or store.utc_now() - LATE)
+        return self._harvester.preview(self._since or clock.utc_now() - LATE)
 
     def cycle(self) -> int:
         """Do all that is to be done now; return how many jobs were settled."""
+        began = clock.monotonic()
         settled = self._submitter.adopt()
         trouble: ServiceUnavailable | None = None
         try:
             settled += self._submitter.send()
         except ServiceUnavailable as error:  # what has ended is settled all the same
             trouble = error
-        settled += self._harvester.look(self._since or store.utc_now() - LATE, self._go_on)
+        settled += self._harvester.look(
+            self._since or clock.utc_now() - LATE, lambda: not self.over and self._keep()
+        )
         if settled:
             killpoint("osiris:before-report")
         for job in settled:
-            self.say(_told(job))
-        if time.monotonic() - self._tidied > _TIDY_EVERY_S:
+            words = (job.job, job.production, job.unit, job.state.value, job.reason)
+            self.say(Event("settled", "", *words))
+        if clock.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
+        _LOGGER.debug("a turn of %.2f s: %d settled", clock.monotonic() - began, len(settled))
         if trouble := trouble or self._harvester.trouble:
             raise trouble
         return len(settled)
@@ -233,22 +231,23 @@ class Osiris:
         """Do what need not be done every time."""
         if self._tidied == float("-inf"):  # whoever served before may have been killed
             restore_manifests(self._project, self._database, everything=True)
-        since = self._since or store.utc_now() - LATE
+        since = self._since or clock.utc_now() - LATE
         for late in note_late_ends(self._database, self._project.site, self._whose, since):
             self.say(Event("late end", f"attempt {late.number}: {late.text}", job=late.job))
         self._harvester.clear_incoming()
-        self._tidied = time.monotonic()
+        self._tidied = clock.monotonic()
 
     # --- the lease --------------------------------------------------------------------------
 
     def _take(self) -> bool:
         """Take or renew the lease; tell whether it is ours."""
-        began = time.monotonic()
+        began = clock.monotonic()
         ours = self._database.transact(
             lambda session: lease.take(session, self._lease, self._me, self._heartbeat_s)
         )
         if ours:
             self._renewed = began
+            _LOGGER.debug("holds the lease for %g s", self._heartbeat_s)
         return ours
 
     def _keep(self) -> bool:
@@ -265,7 +264,7 @@ class Osiris:
             The lease is another's.
         """
         while not self.over:
-            if time.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
+            if clock.monotonic() - self._renewed < self._heartbeat_s / _RENEWALS:
                 return True
             ours = self._reach(self._take)
             if ours:
@@ -277,10 +276,6 @@ class Osiris:
                 )
         return False
 
-    def _go_on(self) -> bool:
-        """Renew the lease in the middle of a long harvest; tell whether to go on with it."""
-        return not self.over and self._keep()
-
     # --- services that go away --------------------------------------------------------------
 
     def _reach(self, work: Callable[[], T]) -> T | None:
@@ -290,8 +285,7 @@ class Osiris:
         except (ServiceUnavailable, OSError) as error:  # a disk is a service, too
             if self._away is None:
                 self._away = work
-                told = error.message if isinstance(error, SnfError) else str(error)
-                self.say(Event("service away", told))
+                self.say(Event("service away", told(error)))
             self._pause(max(1.0, self._project.site.poll_s))
             return None
         if self._away == work:  # the lease may well be renewed while a scheduler is away
@@ -301,11 +295,6 @@ class Osiris:
 
     def _pause(self, seconds: float) -> None:
         """Sleep, but not beyond a word to stop."""
-        until = time.monotonic() + seconds
-        while not self.over and (left := until - time.monotonic()) > 0:
-            time.sleep(min(0.2, left))
-
-
-def _told(job: Settled) -> Event:
-    """Return the event of a settled job."""
-    return Event("settled", "", job.job, job.production, job.unit, job.state.value, job.reason)
+        until = clock.monotonic() + seconds
+        while not self.over and (left := until - clock.monotonic()) > 0:
+            clock.sleep(min(0.2, left))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import snfpipe
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.daemon.osiris import Event, Osiris, lease_name
 from snfpipe.daemon.single import database_variable, scripts_of, submit_command
@@ -23,7 +24,7 @@ from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.settings import Settings
 from snfpipe.engines.single import JOB_ID, Queued, SingleJobs
-from snfpipe.errors import Refused, ServiceUnavailable, SnfError
+from snfpipe.errors import Refused, ServiceUnavailable, SnfError, told
 
 OSIRIS = "Osiris"
 ANUBIS = "Anubis"
@@ -107,7 +108,7 @@ def submit(project: Project, name: str, words: list[str], limit_s: float = LIMIT
     SingleJobs(project.site)  # a site without a queue is refused
     folder = project.site.jobs.parent / ".osiris"
     folder.mkdir(parents=True, exist_ok=True)
-    daemon = [sys.executable, "-I", "-m", "snfpipe.cli.osiris", name.lower()]
+    daemon = [sys.executable, "-I", "-m", snfpipe.__name__, name.lower()]
     return submit_command(
         project, name, [*daemon, "--in-batch", f"{limit_s:g}", *words],
         log=folder / f"{name}.log",
@@ -135,13 +136,8 @@ def take_the_name(project: Project) -> str:
     try:
         answer = SingleJobs(project.site).rename(_this_job(project), OSIRIS)
     except (SnfError, OSError) as error:  # a name is no reason not to serve
-        return _told(error)
+        return told(error)
     return "" if answer.status == 0 else answer.said
-
-
-def _told(error: SnfError | OSError) -> str:
-    """Return an error's words for an event."""
-    return error.message if isinstance(error, SnfError) else str(error)
 
 
 def _this_job(project: Project) -> str:
@@ -191,25 +187,22 @@ class NextAnubis:
     def __init__(
         self, queue: Callable[[], str], say: Callable[[Event], None], every_s: float
     ) -> None:
-        self._queue = queue
-        self._say = say
-        self._every_s = every_s
+        self._queue, self._say, self._every_s = queue, say, every_s
         self._next_try = float("-inf")
         self.queued = False
         self.trouble = ""
 
     def see_to(self) -> bool:
         """Queue it if it is not and was not tried just now; tell whether it is queued."""
-        if self.queued or time.monotonic() < self._next_try:
+        if self.queued or clock.monotonic() < self._next_try:
             return self.queued
         try:
             ident = self._queue()
         except (SnfError, OSError) as error:  # a disk is a service, too
-            self._next_try = time.monotonic() + self._every_s
-            told = _told(error)
-            if told != self.trouble:  # once, not every minute
-                self._say(Event("no Anubis", told))
-            self.trouble = told
+            self._next_try = clock.monotonic() + self._every_s
+            before, self.trouble = self.trouble, told(error)
+            if self.trouble != before:  # once, not every minute
+                self._say(Event("no Anubis", self.trouble))
             return False
         self.queued = True
         self._say(Event("queued Anubis", f"job {ident}"))
@@ -239,13 +232,13 @@ def wait_in_batch(
     ServiceUnavailable
         The time is up, and no Anubis waits: none could be queued.
     """
-    until = time.monotonic() + time_to_wait(limit_s)
+    until = clock.monotonic() + time_to_wait(limit_s)
     following = NextAnubis(
         lambda: _queue_one_after(project, words, limit_s),
         one.say,
         min(_TRY_EVERY_S, heartbeat_s),
     )
-    if one.wait(lambda: time.monotonic() > until and following.see_to()):
+    if one.wait(lambda: clock.monotonic() > until and following.see_to()):
         if trouble := take_the_name(project):
             one.say(Event("keeps its name", trouble))
         one.serve(following.see_to)

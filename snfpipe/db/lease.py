@@ -11,6 +11,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import Lease
 
@@ -29,7 +30,7 @@ def take(session: Session, name: str, holder: str, seconds: float) -> bool:
     seconds : float
         For how long; renew well before.
     """
-    moment = store.utc_now()
+    moment = clock.utc_now()
     until = moment + timedelta(seconds=seconds)
     store.insert_new(session, Lease, [{"name": name, "holder": holder, "until": until}])
     found = session.execute(
@@ -48,5 +49,5 @@ def release(session: Session, name: str, holder: str) -> None:
 
 def holder_of(session: Session, name: str) -> str | None:
     """Return who has a lease that has not run out; None where nobody has."""
-    query = sa.select(Lease.holder).where(Lease.name == name, Lease.until >= store.utc_now())
+    query = sa.select(Lease.holder).where(Lease.name == name, Lease.until >= clock.utc_now())
     return session.scalar(query)

@@ -51,6 +51,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[dict[str, Any]]: JSON,
         datetime: DateTime,
     }
 
@@ -153,7 +154,7 @@ class Measurement(Base):
 
 
 class Header(Base):
-    """The cards of a raw frame, as found, and what was odd about them."""
+    """The cards of a raw frame, as found, and what was odd or wrong about them."""
 
     __tablename__ = "header"
     id_process: Mapped[str] = mapped_column(
@@ -161,6 +162,7 @@ class Header(Base):
     )
     cards: Mapped[dict[str, Any]]
     warnings: Mapped[list[str]]
+    problems: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
 
 
 class FrameChange(Base):
@@ -175,7 +177,7 @@ class FrameChange(Base):
 
 
 class BadFrame(Base):
-    """A file in the raw area that could not be taken, and why."""
+    """What lies in the raw folder and was not taken, and why; ``night`` is empty outside of all."""
 
     __tablename__ = "bad_frame"
     path: Mapped[str] = mapped_column(String(400), primary_key=True)
@@ -184,6 +186,33 @@ class BadFrame(Base):
     mtime_ns: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(Text)
     noticed: Mapped[datetime]
+
+
+class RawTable(Base):
+    """A table beside raw frames as it was last read: a night's log, or the list of targets.
+
+    ``rows`` are its lines that could be used; what changes in them changes the rows made of them,
+    but for values that were set by hand meanwhile.
+    """
+
+    __tablename__ = "raw_table"
+    path: Mapped[str] = mapped_column(String(400), primary_key=True)
+    night: Mapped[str] = mapped_column(_Night, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[list[dict[str, Any]]]
+
+
+class RawFinding(Base):
+    """What the frames and the log of a night, or the list of targets, disagree on or lack."""
+
+    __tablename__ = "raw_finding"
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    night: Mapped[str] = mapped_column(_Night, index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    object: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    next_step: Mapped[str] = mapped_column(Text)
 
 
 # --- what was made -------------------------------------------------------------------------

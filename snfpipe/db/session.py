@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import copy
 import random
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,10 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import stamps
 from snfpipe.db.models import Base
 from snfpipe.db.quick import REVISION
-from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError
+from snfpipe.errors import DatabaseMismatch, ServiceUnavailable, SnfError, UsageError, told
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -61,19 +61,13 @@ class Database:
         """Either ``sqlite`` or ``postgresql``."""
         return self.engine.dialect.name
 
-    @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self) -> AbstractContextManager[Session]:
         """Give a session that sees one state of the database and changes nothing."""
-        with self._session(writing=False) as session:
-            yield session
-            session.rollback()
+        return self._session(writing=False)
 
-    @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self) -> AbstractContextManager[Session]:
         """Give a session whose changes are committed at the end, or none of them."""
-        with self._session(writing=True) as session:
-            yield session
-            session.commit()
+        return self._session(writing=True)
 
     def with_patience(self, seconds: float) -> Database:
         """Return the same database for one who has better to do than to wait longer for it."""
@@ -90,16 +84,16 @@ class Database:
             When the database could not be reached or written for a minute; see also
             :meth:`with_patience`.
         """
-        deadline = time.monotonic() + self._patience_s
+        deadline = clock.monotonic() + self._patience_s
         pause_s = 0.05
         while True:
             try:
                 with self.write() as session:
                     return work(session)
             except ServiceUnavailable:
-                if time.monotonic() > deadline:
+                if clock.monotonic() > deadline:
                     raise
-            time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter, no secret
+            clock.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - jitter, no secret
             pause_s = min(2.0, pause_s * 2)
 
     def close(self) -> None:
@@ -119,6 +113,8 @@ class Database:
         try:
             with connection, Session(connection, expire_on_commit=False) as session:
                 yield session
+                if writing:
+                    session.commit()
         except sa.exc.DBAPIError as error:
             if _passing(error):
                 raise self._unavailable(error) from error
@@ -126,9 +122,8 @@ class Database:
 
     def _unavailable(self, error: Exception) -> ServiceUnavailable:
         """Say that the database is out of reach, without its password."""
-        cause = str(getattr(error, "orig", error)).strip().splitlines()
         return ServiceUnavailable(
-            f"database {self.shown} cannot be reached: {cause[0] if cause else 'no answer'}",
+            f"database {self.shown} cannot be reached: {told(error)}",
             hint="check that it runs and that the site's `database` (or SNF_DATABASE_URL) names it",
         )
 
@@ -209,7 +204,7 @@ def _mismatch(database: Database, found: str | None) -> SnfError:
     if found is None:
         return DatabaseMismatch(
             f"database {database.shown} holds no snfpipe tables",
-            hint="create them with `snf db init`, or take in a night with `snf arrive`",
+            hint="create them with `snf db init`, or ingest a night with `snf ingest`",
         )
     return DatabaseMismatch(
         f"database {database.shown} stands at schema {found}, this code needs {REVISION}",
@@ -235,7 +230,7 @@ def _checked_url(url: str, root: Path | None, *, create: bool) -> URL:
     elif not path.exists():
         raise DatabaseMismatch(
             f"there is no database at {path}",
-            hint="create it with `snf db init`, or take in a night with `snf arrive`",
+            hint="create it with `snf db init`, or ingest a night with `snf ingest`",
         )
     return parsed.set(drivername="sqlite", database=str(path.absolute()))
 

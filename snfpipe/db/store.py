@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,24 +16,45 @@ from snfpipe import flags
 from snfpipe.db.models import Base, Process, Production
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 Row = Mapping[str, Any]
-
-
-def utc_now() -> datetime:
-    """Return the present as the database keeps times: UTC, naive."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def chunks(values: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
     """Cut `values` into lists of at most `size`, for ``IN (...)`` clauses."""
-    part: list[T] = []
-    for value in values:
-        part.append(value)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
+    waiting = iter(values)
+    while part := list(islice(waiting, size)):
         yield part
+
+
+def rows_in(
+    session: Session, query: sa.Select[*Ts], column: Any, values: Iterable[Any], size: int = 10_000
+) -> Iterator[sa.Row[*Ts]]:
+    """Yield the rows of `query` in which `column` is one of `values`, however many there are.
+
+    Asked for some at a time, in the order of the values: locks are taken by all in one order.
+    """
+    for part in chunks(sorted(set(values)), size):
+        yield from session.execute(query.where(column.in_(part)))
+
+
+def scalars_in(
+    session: Session,
+    query: sa.Select[T, *Ts],
+    column: Any,
+    values: Iterable[Any],
+    size: int = 10_000,
+) -> Iterator[T]:
+    """Yield the first column of what :func:`rows_in` does."""
+    return (row[0] for row in rows_in(session, query, column, values, size))
+
+
+def change_in(
+    session: Session, statement: sa.Update | sa.Delete, column: Any, values: Iterable[Any]
+) -> None:
+    """Change or delete the rows in which `column` is one of `values`, however many there are."""
+    for part in chunks(sorted(set(values))):
+        session.execute(statement.where(column.in_(part)))
 
 
 def alone(session: Session, what: str) -> None:
@@ -40,13 +62,13 @@ def alone(session: Session, what: str) -> None:
 
     SQLite has one writer at a time anyhow.
     """
-    if session.get_bind().dialect.name == "postgresql":
+    if not _is_sqlite(session):
         session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
 
 
 def among(session: Session, column: Any, values: Sequence[int | str]) -> sa.ColumnElement[bool]:
     """Return the condition that a `column` is one of `values`, however many there are."""
-    if session.get_bind().dialect.name == "postgresql":
+    if not _is_sqlite(session):
         array = sa.bindparam(None, list(values), type_=postgresql.ARRAY(column.type))
         return cast(sa.ColumnElement[bool], column == sa.any_(array))
     listed = sa.func.json_each(json.dumps(list(values))).table_valued("value")
@@ -64,11 +86,10 @@ def insert_many(session: Session, model: type[Base], rows: Sequence[Row]) -> Non
 
     Long texts travel quicker by :func:`insert`: in a document each is quoted.
     """
-    if session.get_bind().dialect.name == "sqlite":
+    if _is_sqlite(session):
         insert(session, model, rows)
-        return
-    for part in chunks(rows):
-        session.execute(_from_document(session, postgresql.insert(_table(model)), part))
+    else:
+        _execute(session, postgresql.insert(_table(model)), rows)
 
 
 def insert_new(session: Session, model: type[Base], rows: Sequence[Row]) -> None:
@@ -89,8 +110,7 @@ def upsert(
     """
     if not rows:
         return
-    dialect = session.get_bind().dialect.name
-    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    make: Any = sqlite.insert if _is_sqlite(session) else postgresql.insert
     table = _table(model)
     keys = [column.name for column in table.primary_key]
     statement = make(table)
@@ -100,11 +120,7 @@ def upsert(
         statement = statement.on_conflict_do_update(index_elements=keys, set_=new, where=only)
     else:
         statement = statement.on_conflict_do_nothing()
-    if dialect == "sqlite":
-        session.execute(statement, list(rows))
-        return
-    for part in chunks(rows):
-        session.execute(_from_document(session, statement, part))
+    _execute(session, statement, rows)
 
 
 def update_rows(
@@ -190,7 +206,7 @@ def _as_table(
 ) -> dict[str, sa.ColumnElement[Any]]:
     """Return the columns of a table made of `rows`, which travel as one JSON document."""
     document = sa.literal(json.dumps([dict(row) for row in rows], default=_plain), sa.Text)
-    if session.get_bind().dialect.name == "postgresql":
+    if not _is_sqlite(session):
         typed = [sa.column(key, column.type) for key, column in columns.items()]
         given = sa.func.json_to_recordset(sa.cast(document, sa.JSON)).table_valued(*typed)
         found = given.render_derived(name="given", with_types=True)
@@ -211,10 +227,17 @@ def _table(model: type[Base]) -> sa.Table:
     return cast(sa.Table, model.__table__)
 
 
-def _from_document(
-    session: Session, statement: postgresql.Insert, rows: Sequence[Row]
-) -> postgresql.Insert:
-    """Let a statement insert `rows`, in one round trip (a driver makes one a row of it)."""
-    columns = statement.table.c
-    given = _as_table(session, {key: columns[key] for key in rows[0]}, rows)
-    return statement.from_select(list(given), sa.select(*given.values()))
+def _is_sqlite(session: Session) -> bool:
+    """Tell whether it is SQLite that a session talks to, or PostgreSQL."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def _execute(session: Session, statement: Any, rows: Sequence[Row]) -> None:
+    """Let a statement insert `rows`, in few round trips (PostgreSQL's driver makes one a row)."""
+    if _is_sqlite(session):
+        session.execute(statement, list(rows))
+        return
+    for part in chunks(rows):
+        columns = {key: statement.table.c[key] for key in part[0]}
+        given = _as_table(session, columns, part)
+        session.execute(statement.from_select(list(given), sa.select(*given.values())))

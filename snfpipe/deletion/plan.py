@@ -18,10 +18,10 @@ from snfpipe.db.models import Attempt, Job, Process, ProcessParent, Production
 from snfpipe.deletion import rows
 from snfpipe.deletion.rows import Content
 from snfpipe.errors import Refused, shown
-from snfpipe.states import IN_HAND, State
+from snfpipe.grouping import grouped
+from snfpipe.states import IN_HAND, MAY_REGISTER, State
 from snfpipe.storage import archive
 
-_MAY_REGISTER = IN_HAND | {State.LOST}  # a lost attempt may yet come to an end
 _Reads = dict[int, Counter[int]]  # job -> jobs that read its products, and how many of them
 _NAMED = 5  # jobs at most in one line
 
@@ -157,26 +157,26 @@ def make_plan(
 def _lock(session: Session, job_ids: Collection[int], lock: bool) -> None:
     """Lock the rows of jobs, in one order for everybody."""
     if lock:
-        for part in store.chunks(sorted(job_ids)):
-            rows = sa.select(Job.id).where(Job.id.in_(part)).order_by(Job.id).with_for_update()
-            session.execute(rows).all()
+        rows = sa.select(Job.id).order_by(Job.id).with_for_update()
+        list(store.rows_in(session, rows, Job.id, job_ids))
 
 
 def _descending(session: Session, job_ids: Collection[int], reads: _Reads) -> dict[int, Descends]:
     """Return all jobs outside that descend from some, whatever the number of steps between."""
     found: dict[int, Descends] = {}
+    jobs = sa.select(Job.id, Job.name, Production.name, Job.state).join(
+        Production, Production.id == Job.production_id
+    )
     level = set(job_ids)
     while level:
         made = _made_from(session, level)
         planned: Counter[int] = Counter()
         for owner in level & reads.keys():
             planned.update(reads[owner])
-        new = sorted((made.keys() | planned.keys()) - found.keys() - set(job_ids))
-        level = set(new)
-        for part in store.chunks(new):
-            for ident, name, production, state in _jobs(session, part):
-                count = made.get(ident) or planned[ident]
-                found[ident] = Descends(name, production, state, count, ident in planned)
+        level = (made.keys() | planned.keys()) - found.keys() - set(job_ids)
+        for ident, name, production, state in store.rows_in(session, jobs, Job.id, level):
+            count = made.get(ident) or planned[ident]
+            found[ident] = Descends(name, production, State(state), count, ident in planned)
     return found
 
 
@@ -184,17 +184,16 @@ def _made_from(session: Session, job_ids: Collection[int]) -> Counter[int]:
     """Return the jobs with live products made from products of some, and how many."""
     child = sa.orm.aliased(Process)
     counts: Counter[int] = Counter()
-    for part in store.chunks(sorted(job_ids)):
-        query = (
-            sa.select(child.job_id, sa.func.count(child.id_process.distinct()))
-            .select_from(ProcessParent)
-            .join(Process, Process.id_process == ProcessParent.parent)
-            .join(child, child.id_process == ProcessParent.child)
-            .where(Process.job_id.in_(part), child.state == "live", child.job_id != Process.job_id)
-            .group_by(child.job_id)
-        )
-        for ident, count in session.execute(query):
-            counts[ident or 0] += count
+    query = (
+        sa.select(child.job_id, sa.func.count(child.id_process.distinct()))
+        .select_from(ProcessParent)
+        .join(Process, Process.id_process == ProcessParent.parent)
+        .join(child, child.id_process == ProcessParent.child)
+        .where(child.state == "live", child.job_id != Process.job_id)
+        .group_by(child.job_id)
+    )
+    for ident, count in store.rows_in(session, query, Process.job_id, job_ids):
+        counts[ident or 0] += count
     return counts
 
 
@@ -203,29 +202,18 @@ def _read_reads(session: Session) -> _Reads:
     specs = (
         sa.select(Job.id, Attempt.spec)
         .join(Attempt, Attempt.token == Job.token)
-        .where(Job.state.in_([state.value for state in _MAY_REGISTER]))
+        .where(Job.state.in_(MAY_REGISTER))
     )
-    read_by: dict[str, set[int]] = {}
-    for ident, text in session.execute(specs):
-        for given in json.loads(text or "{}").get("selection", ()):
-            read_by.setdefault(given["id_process"], set()).add(ident)
+    read_by = grouped(
+        (given["id_process"], ident)
+        for ident, text in session.execute(specs)
+        for given in json.loads(text or "{}").get("selection", ())
+    )
     reads: _Reads = {}
-    for names in store.chunks(sorted(read_by)):
-        query = sa.select(Process.id_process, Process.job_id).where(Process.id_process.in_(names))
-        for id_process, owner in session.execute(query):
-            reads.setdefault(owner or 0, Counter()).update(read_by[id_process] - {owner})
+    query = sa.select(Process.id_process, Process.job_id)
+    for id_process, owner in store.rows_in(session, query, Process.id_process, read_by):
+        reads.setdefault(owner or 0, Counter()).update({*read_by[id_process]} - {owner})
     return reads
-
-
-def _jobs(session: Session, job_ids: Sequence[int]) -> Iterator[tuple[int, str, str, State]]:
-    """Yield id, name, production and state of jobs."""
-    query = (
-        sa.select(Job.id, Job.name, Production.name, Job.state)
-        .join(Production, Production.id == Job.production_id)
-        .where(Job.id.in_(job_ids))
-    )
-    for ident, name, production, state in session.execute(query):
-        yield ident, name, production, State(state)
 
 
 # --- what goes, and what stands in the way -------------------------------------------------

@@ -14,6 +14,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import DeletedJob, Job
@@ -23,6 +24,7 @@ from snfpipe.deletion.plan import Descendants, Plan, make_plan
 from snfpipe.errors import Refused
 from snfpipe.jobs import deleted_parents
 from snfpipe.killpoint import killpoint
+from snfpipe.storage.archive import Watch
 
 _CHANGED = "what would go is not what was shown any more"
 
@@ -46,7 +48,7 @@ def plan_deletion(
 
 
 def delete(
-    project: Project, database: Database, plan: Plan, by: str, watch: trash.Watch | None = None
+    project: Project, database: Database, plan: Plan, by: str, watch: Watch = lambda: None
 ) -> list[str]:
     """Delete jobs as a plan has them: rows, files, manifests.
 
@@ -61,7 +63,7 @@ def delete(
         The plan has reasons against it, or anything has changed since it was made.
     """
     check(plan)
-    moment = store.utc_now()
+    moment = clock.utc_now()
     deletion = f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
     def work(session: Session) -> None:
@@ -99,10 +101,7 @@ def check(plan: Plan) -> None:
 
 def _ids(session: Session, names: Collection[str]) -> list[int]:
     """Return the rows of jobs, all of which must be there."""
-    found: dict[str, int] = {}
-    for part in store.chunks(sorted(names)):
-        query = sa.select(Job.name, Job.id).where(Job.name.in_(part))
-        found.update({name: ident for name, ident in session.execute(query)})
+    found = dict(store.rows_in(session, sa.select(Job.name, Job.id), Job.name, names))
     gone = set(names) - found.keys()
     if gone:
         raise Refused(f"{_CHANGED}: {min(gone)} is gone", hint="look again")

@@ -120,32 +120,39 @@ def insert(session: Session, content: Mapping[str, Any], moment: datetime) -> No
     """
     (row,) = content["job"]
     production = store.production_ids(session, [content["production"]])[content["production"]]
-    job = {**_typed(Job, row), "production_id": production}
-    job.pop("id")
+    (job,) = _of(content, Job, production_id=production)
     job_id = session.scalar(sa.insert(Job).values(job).returning(Job.id))
     for model in OF_JOB:
-        rows = [{**_typed(model, it), "job_id": job_id} for it in _of(content, model)]
-        store.insert(session, model, rows)
-    files = [_typed(File, it) for it in _of(content, File)]
-    for file in files:
-        file.pop("id")
-    store.insert(session, File, files)
-    store.insert(session, Header, [_typed(Header, it) for it in _of(content, Header)])
+        store.insert(session, model, _of(content, model, job_id=job_id))
+    store.insert(session, File, _of(content, File))
+    store.insert(session, Header, _of(content, Header))
     links = [(it["child"], it["parent"]) for it in _of(content, ProcessParent)]
     read_from = json.loads(row["manifest"] or "{}").get("inputs", ())
     checksums = {it["id_process"]: it["checksum"] for it in read_from}
-    store.insert_new(
-        session, DeletedParent, [_typed(DeletedParent, it) for it in _of(content, DeletedParent)]
-    )
+    store.insert_new(session, DeletedParent, _of(content, DeletedParent))
     made = [it["id_process"] for it in _of(content, Process)]
     deleted_parents.link_or_mark(session, links, checksums, moment)
     deleted_parents.relink_children(session, made)
     deleted_parents.relink(session, made)
 
 
-def _of(content: Mapping[str, Any], model: type[Base]) -> list[Plain]:
-    """Return a table's rows."""
-    return list(content.get(_name(model), ()))
+def _of(content: Mapping[str, Any], model: type[Base], **new: int | None) -> list[Plain]:
+    """Return a table's rows as the database takes them; without the number that it gives each.
+
+    An empty JSON column is left out, to be NULL.
+    """
+    columns = model.__table__.columns
+    times = {it.name for it in columns if isinstance(it.type, sa.DateTime)}
+    left_out = {it.name for it in columns if isinstance(it.type, sa.JSON)}
+    return [
+        {
+            name: datetime.fromisoformat(value) if name in times and value else value
+            for name, value in row.items()
+            if name != "id" and (value is not None or name not in left_out)
+        }
+        | new
+        for row in content.get(_name(model), ())
+    ]
 
 
 def _name(model: type[Base]) -> str:
@@ -170,16 +177,4 @@ def _plain(row: Mapping[Any, Any]) -> Plain:
     return {
         str(name): value.isoformat() if isinstance(value, datetime) else value
         for name, value in row.items()
-    }
-
-
-def _typed(model: type[Base], row: Mapping[str, Any]) -> Plain:
-    """Return a plain row as the database takes it; an empty JSON column is left out, to be NULL."""
-    columns = model.__table__.columns
-    times = {it.name for it in columns if isinstance(it.type, sa.DateTime)}
-    documents = {it.name for it in columns if isinstance(it.type, sa.JSON)}
-    return {
-        name: datetime.fromisoformat(value) if name in times and value else value
-        for name, value in row.items()
-        if value is not None or name not in documents
     }

@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
-from snfpipe.db.models import DeletedJob, Job, Process, ProductIndex
+from snfpipe.db.models import DeletedJob, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.deletion import rows
 from snfpipe.deletion.trash_files import (
@@ -38,17 +40,17 @@ from snfpipe.deletion.trash_files import (
     paths_of,
     put_job_away,
 )
-from snfpipe.errors import Refused
+from snfpipe.errors import Refused, told
+from snfpipe.grouping import grouped
+from snfpipe.jobs.deleted_parents import generations
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 
 DELETING, DELETED, RESTORING, RESTORED, PURGING = (
     "deleting", "deleted", "restoring", "restored", "purging",
 )  # fmt: skip
-
-#: Called after each file that was moved.
-Watch = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +87,13 @@ def trashed(session: Session) -> list[Trashed]:
 
 def standing(session: Session, names: Collection[str]) -> set[str]:
     """Return those names that jobs have now."""
-    found: set[str] = set()
-    for part in store.chunks(names):
-        found.update(session.scalars(sa.select(Job.name).where(Job.name.in_(part))))
-    return found
+    return set(store.scalars_in(session, sa.select(Job.name), Job.name, names))
 
 
 # --- moving --------------------------------------------------------------------------------
 
 
-def finish(project: Project, database: Database, watch: Watch | None = None) -> list[str]:
+def finish(project: Project, database: Database, watch: Watch = lambda: None) -> list[str]:
     """Do what killed deletions, restores and purges have left undone.
 
     Returns
@@ -108,15 +107,13 @@ def finish(project: Project, database: Database, watch: Watch | None = None) -> 
     with locked(project):
         with database.read() as session:
             open_ones = [it for it in trashed(session) if it.state != DELETED]
-        by_deletion: dict[str, list[str]] = {}
         for it in open_ones:
-            if it.state == DELETING:
-                by_deletion.setdefault(it.deletion, []).append(it.job)
-            elif it.state == PURGING:
+            if it.state == PURGING:
                 _purge(project, database, it)
-            else:
+            elif it.state != DELETING:
                 _bring_back(project, database, it, watch)
-        for deletion, names in by_deletion.items():
+        leaving = grouped((it.deletion, it.job) for it in open_ones if it.state == DELETING)
+        for deletion, names in leaving.items():
             _put_away(project, database, deletion, names, watch)
         return [it.job for it in open_ones]
 
@@ -126,7 +123,7 @@ def put_away(
     database: Database,
     deletion: str,
     names: Collection[str],
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[str]:
     """Move the files of deleted jobs into the trash, and their manifests and attempts with them.
 
@@ -144,7 +141,7 @@ def _put_away(
     database: Database,
     deletion: str,
     names: Collection[str],
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[str]:
     """Do what :func:`put_away` says, under the lock."""
     contents = _contents(database, deletion, names, DELETING)
@@ -161,7 +158,7 @@ def _put_away(
 
 
 def restore(
-    project: Project, database: Database, names: Iterable[str], watch: Watch | None = None
+    project: Project, database: Database, names: Iterable[str], watch: Watch = lambda: None
 ) -> list[Restored]:
     """Bring jobs back from the trash, each whole or not at all.
 
@@ -180,24 +177,17 @@ def restore(
         One for each job.
     """
     with database.read() as session:
-        last: dict[str, Trashed] = {}
-        for it in trashed(session):
-            if it.state in (DELETED, RESTORING):
-                last.setdefault(it.job, it)
+        found = reversed(trashed(session))
+        last = {it.job: it for it in found if it.state in (DELETED, RESTORING)}
     with locked(project):
         return [_restore(project, database, last[name], watch) for name in names]
 
 
-def would_restore(database: Database, names: Iterable[str]) -> dict[str, str]:
-    """Return job -> why :func:`restore` would not bring it back, nothing where it would."""
+def would_restore(database: Database, names: Iterable[str]) -> list[Restored]:
+    """Return what :func:`restore` would, as far as it can be told; change nothing."""
     with database.read() as session:
-        last: dict[str, Trashed] = {}
-        for it in trashed(session):
-            last.setdefault(it.job, it)
-        return {
-            name: why_not(session, json.loads(_content(session, last[name]) or "{}"))
-            for name in names
-        }
+        last = {it.job: it for it in reversed(trashed(session))}
+        return [Restored(it, why_not(session, _content(session, last[it]))) for it in names]
 
 
 def why_not(session: Session, content: rows.Content) -> str:
@@ -207,27 +197,18 @@ def why_not(session: Session, content: rows.Content) -> str:
         return f"a newer {name} stands; delete that first, or leave this one in the trash"
     made = [row["id_process"] for row in content.get("process", ()) if row["state"] == "live"]
     # one of several exposures may have a namesake of another unit; of its own there is no job
-    bases = {it[:-INDEX_DIGITS] for it in made if ProductName.from_id(it).exposure.exposure}
-    for part in store.chunks(sorted(bases)):
-        lasts = session.execute(
-            sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
-        )
-        ids = [f"{base}{n:0{INDEX_DIGITS}}" for base, last in lasts for n in range(last + 1)]
-        for some in store.chunks(ids):
-            query = sa.select(Process.id_process).where(
-                Process.id_process.in_(some), Process.state == "live"
-            )
-            found = session.scalar(query.limit(1))
-            if found is not None:
-                return f"a newer generation stands: process {found}"
-    return ""
+    bases = [it[:-INDEX_DIGITS] for it in made if ProductName.from_id(it).exposure.exposure]
+    ids = chain(*generations(session, bases).values())
+    live = sa.select(Process.id_process).where(Process.state == "live").limit(1)
+    found = next(store.scalars_in(session, live, Process.id_process, ids), None)
+    return f"a newer generation stands: process {found}" if found else ""
 
 
-def _restore(project: Project, database: Database, it: Trashed, watch: Watch | None) -> Restored:
+def _restore(project: Project, database: Database, it: Trashed, watch: Watch) -> Restored:
     """Bring one job back."""
 
     def begin(session: Session) -> str:
-        content = json.loads(_content(session, it, lock=True) or "{}")
+        content = _content(session, it, lock=True)
         refused = why_not(session, content) if content else "it is not in the trash any more"
         if not refused:
             _set(session, it.deletion, [it.job], DELETED, RESTORING)
@@ -240,10 +221,10 @@ def _restore(project: Project, database: Database, it: Trashed, watch: Watch | N
     return _bring_back(project, database, it, watch)
 
 
-def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch | None) -> Restored:
+def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch) -> Restored:
     """Do what is left of a restore that has begun."""
     with database.read() as session:
-        content = json.loads(_content(session, it) or "{}")
+        content = _content(session, it)
     if not content:
         return Restored(it.job)  # somebody else has just finished it
     place = project.site.archive
@@ -256,7 +237,7 @@ def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch 
             killpoint("restore:files-back")
             refused = database.transact(lambda session: _rows_back(session, it, content))
         except (Refused, sa.exc.IntegrityError) as error:
-            refused = str(getattr(error, "orig", error)).splitlines()[0]
+            refused = told(error)
         if refused:
             _change(database, it.deletion, [it.job], RESTORING, DELETING)
             _put_away(project, database, it.deletion, [it.job])
@@ -288,12 +269,12 @@ def _rows_back(session: Session, it: Trashed, content: rows.Content) -> str:
 
 def due(session: Session, days: float) -> list[Trashed]:
     """Return the deleted jobs that have been in the trash for longer than `days`."""
-    limit = store.utc_now() - timedelta(days=days)
+    limit = clock.utc_now() - timedelta(days=days)
     return [it for it in trashed(session) if it.state == DELETED and it.moment <= limit]
 
 
 def purge(
-    project: Project, database: Database, jobs: Iterable[Trashed], watch: Watch | None = None
+    project: Project, database: Database, jobs: Iterable[Trashed], watch: Watch = lambda: None
 ) -> None:
     """Remove deleted jobs from the trash; there is no way back."""
     with locked(project):
@@ -303,19 +284,17 @@ def purge(
                 _purge(project, database, it, watch)
 
 
-def _purge(project: Project, database: Database, it: Trashed, watch: Watch | None = None) -> None:
+def _purge(project: Project, database: Database, it: Trashed, watch: Watch = lambda: None) -> None:
     """Remove a job's files from the trash, then its row."""
     with database.read() as session:
-        text = _content(session, it)
-    if text is None:
+        content = _content(session, it)
+    if not content:
         return
-    content = json.loads(text)
     aside = project.site.archive / archive.TRASH / it.deletion
     for path in paths_of([content]):
         (aside / archive.check_path(path)).unlink(missing_ok=True)
         killpoint("purge:file")
-        if watch:
-            watch()
+        watch()
     for folder in attempt_folders(project, it.deletion, content).values():
         shutil.rmtree(folder, ignore_errors=True)
     clear(project, it.deletion, [content])
@@ -329,40 +308,35 @@ def _contents(
     database: Database, deletion: str, names: Collection[str], state: str
 ) -> list[rows.Content]:
     """Return the rows of those of some deleted jobs that are in a state."""
-    found = []
+    query = sa.select(DeletedJob.content).where(
+        DeletedJob.deletion == deletion, DeletedJob.state == state
+    )
     with database.read() as session:
-        for part in store.chunks(sorted(names)):
-            query = sa.select(DeletedJob.content).where(
-                DeletedJob.deletion == deletion,
-                DeletedJob.name.in_(part),
-                DeletedJob.state == state,
-            )
-            found += [json.loads(text) for text in session.scalars(query)]
-    return found
+        found = store.scalars_in(session, query, DeletedJob.name, names)
+        return [json.loads(text) for text in found]
 
 
-def _content(session: Session, it: Trashed, *, lock: bool = False) -> str | None:
-    """Return the rows of a deleted job, None where it is not in the trash any more."""
+def _content(session: Session, it: Trashed, *, lock: bool = False) -> rows.Content:
+    """Return the rows of a deleted job, nothing where it is not in the trash any more."""
     query = sa.select(DeletedJob.content).where(
         DeletedJob.deletion == it.deletion, DeletedJob.name == it.job
     )
-    return session.scalar(query.with_for_update() if lock else query)
+    text = session.scalar(query.with_for_update() if lock else query)
+    return dict(json.loads(text or "{}"))
 
 
 def _set(session: Session, deletion: str, names: Collection[str], old: str, new: str) -> int:
     """Change the state of deleted jobs that are in `old`; return how many were."""
-    count = 0
-    for part in store.chunks(sorted(names)):
-        done = session.execute(
-            sa.update(DeletedJob)
-            .where(
-                DeletedJob.deletion == deletion, DeletedJob.name.in_(part), DeletedJob.state == old
-            )
-            .values(state=new)
-            .returning(DeletedJob.name)
-        )
-        count += len(done.all())
-    return count
+    changes = (
+        sa.update(DeletedJob)
+        .where(DeletedJob.deletion == deletion, DeletedJob.state == old)
+        .values(state=new)
+        .returning(DeletedJob.name)
+    )
+    return sum(
+        len(session.execute(changes.where(DeletedJob.name.in_(part))).all())
+        for part in store.chunks(sorted(names))
+    )
 
 
 def _change(database: Database, deletion: str, names: Collection[str], old: str, new: str) -> int:

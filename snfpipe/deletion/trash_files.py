@@ -10,6 +10,7 @@ from pathlib import Path
 
 from snfpipe.config.project import Project
 from snfpipe.deletion.rows import Content
+from snfpipe.handles import opened
 from snfpipe.jobs.manifest import manifest_path, sha256, write_manifest
 from snfpipe.names import VersionName
 from snfpipe.storage import archive
@@ -24,12 +25,9 @@ def locked(project: Project) -> Iterator[None]:
     """Hold the trash's lock, waiting for whoever has it."""
     trash = project.site.archive / archive.TRASH
     trash.mkdir(parents=True, exist_ok=True)
-    handle = os.open(trash, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with opened(trash, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
 
 
 def paths_of(contents: Iterable[Content]) -> list[str]:
@@ -45,11 +43,13 @@ def _jobdir(project: Project, content: Content) -> Path:
 def attempt_folders(project: Project, deletion: str, content: Content) -> dict[Path, Path]:
     """Return where a job's attempts lie -> where they lie in the trash."""
     (job,) = content["job"]
-    jobdir = _jobdir(project, content)
-    folder = f"{archive.check_path(job['folder'])}/{job['name']}.attempts"
-    trash = jobdir / archive.TRASH / deletion / folder
-    names = [f"{it['number']:03}-{it['token']}" for it in content.get("attempt", ())]
-    return {jobdir / folder / name: trash / name for name in names}
+    jobdir, folder = _jobdir(project, content), archive.check_path(job["folder"])
+    places = (jobdir / folder, jobdir / archive.TRASH / deletion / folder)
+    pairs = (
+        [AttemptFolder.numbered(it, job["name"], row["number"], row["token"]).path for it in places]
+        for row in content.get("attempt", ())
+    )
+    return {there: in_trash for there, in_trash in pairs}
 
 
 def put_job_away(

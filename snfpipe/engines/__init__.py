@@ -24,19 +24,16 @@ def make_engine(site: Site) -> Engine:
 
         return LocalEngine(site.jobs.parent / ".local", site.slots)
     from snfpipe.engines.batch import BatchEngine
+    from snfpipe.engines.grid_engine import GridEngine
     from snfpipe.engines.settings import Settings
+    from snfpipe.engines.slurm import Slurm
 
-    settings = Settings.of(site.settings)
+    schedulers = {it.name: it for it in (GridEngine, Slurm)}
+    if site.engine not in schedulers:
+        raise ConfigError(
+            f"site {site.name} wants engine {site.engine!r}, which there is not",
+            hint=f"engines: local, {', '.join(schedulers)}",
+        )
+    scheduler = schedulers[site.engine](Settings.of(site.settings))
     folder = site.jobs.parent / f".{site.engine}"
-    if site.engine == "grid_engine":
-        from snfpipe.engines.grid_engine import GridEngine
-
-        return BatchEngine(GridEngine(settings), folder, site.slots, site.grace_s)
-    if site.engine == "slurm":
-        from snfpipe.engines.slurm import Slurm
-
-        return BatchEngine(Slurm(settings), folder, site.slots, site.grace_s)
-    raise ConfigError(
-        f"site {site.name} wants engine {site.engine!r}, which there is not",
-        hint="engines: local, grid_engine, slurm",
-    )
+    return BatchEngine(scheduler, folder, site.slots, site.grace_s)

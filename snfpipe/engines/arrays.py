@@ -13,7 +13,6 @@ import re
 import secrets
 import shlex
 import sys
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +20,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.engines.base import EngineOutcome, Submission
 from snfpipe.errors import ConfigError, shown
+from snfpipe.wholefile import text_of, write_whole
+from snfpipe.worker import wrapper
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*\.([0-9a-f]{14})", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-f]{14}", re.ASCII)
@@ -32,7 +34,7 @@ _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?::([0-9]{1,9}))?", re.ASCI
 _SCRIPT = """\
 #!/bin/bash
 # Runs the attempt that task ${variable} of array {name} stands for; see the file `tasks`.
-cd -P -- {folder}/"${variable}" && exec {python} -I -m snfpipe.worker.wrapper "$PWD"
+cd -P -- {folder}/"${variable}" && exec {python} -I -m {wrapper} "$PWD"
 """
 
 
@@ -64,14 +66,9 @@ def group(batch: Iterable[Submission], largest: int) -> list[Array]:
     for key, members in groupby(sorted(batch, key=kind), kind):
         alike = tuple(members)
         for start in range(0, len(alike), largest):
-            part = alike[start : start + largest]
-            arrays.append(Array(_new_token(), *key, part))
+            token = f"{int(clock.epoch_s()):08x}{secrets.token_hex(3)}"  # tells when it was made
+            arrays.append(Array(token, *key, alike[start : start + largest]))
     return arrays
-
-
-def _new_token() -> str:
-    """Return a token that tells when it was made."""
-    return f"{int(time.time()):08x}{secrets.token_hex(3)}"
 
 
 def is_token(text: str) -> bool:
@@ -177,6 +174,7 @@ class ArrayFolder:
                 name=array.name,
                 folder=shlex.quote(str(self.path)),
                 python=shlex.quote(sys.executable),
+                wrapper=wrapper.__name__,
             ),
             encoding="utf-8",
         )
@@ -191,8 +189,7 @@ class ArrayFolder:
     @property
     def facts(self) -> dict[str, Any]:
         """What the scheduler wanted to be remembered of the moment of submission."""
-        found: dict[str, Any] = self._content.get("facts", {})
-        return found
+        return dict(self._content.get("facts", {}))
 
     @cached_property
     def tasks(self) -> dict[str, int]:
@@ -206,11 +203,7 @@ class ArrayFolder:
 
     @cached_property
     def _table(self) -> list[list[str]]:
-        try:
-            lines = (self.path / "tasks").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        return [line.split("\t") for line in lines]
+        return [line.split("\t") for line in text_of(self.path / "tasks").splitlines()]
 
     @cached_property
     def submissions(self) -> dict[int, str]:
@@ -220,43 +213,34 @@ class ArrayFolder:
     @cached_property
     def _content(self) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads((self.path / "array.json").read_text())
+            return dict(json.loads((self.path / "array.json").read_text()))
         except (OSError, ValueError):
             return {}
-        return content
 
     @property
     def waiting(self) -> set[int]:
         """The tasks that are held only until there is room under the cap."""
-        try:
-            text = (self.path / "waiting").read_text()
-        except FileNotFoundError:
-            return set()
+        text = text_of(self.path / "waiting")
         return set(parse_ranges(text)) if text else set()
 
     @waiting.setter
     def waiting(self, tasks: Collection[int]) -> None:
-        aside = self.path / "waiting.new"
-        aside.write_text(",".join(ranges(tasks)))
-        aside.replace(self.path / "waiting")
+        write_whole(self.path / "waiting", ",".join(ranges(tasks)))
 
     def fail(self, tasks: Collection[int], reason: str) -> None:
         """Note that tasks will not run, and why."""
-        entry = {"tasks": ",".join(ranges(tasks)), "reason": reason, "time": time.time()}
+        entry = {"tasks": ",".join(ranges(tasks)), "reason": reason, "time": clock.epoch_s()}
         with (self.path / "failures").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def failures(self) -> dict[int, EngineOutcome]:
         """Return task -> what :meth:`fail` noted."""
-        try:
-            lines = (self.path / "failures").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for entry in map(json.loads, lines):
-            outcome = EngineOutcome(failure=entry["reason"], ended=entry["time"])
-            found.update(dict.fromkeys(parse_ranges(entry["tasks"]), outcome))
-        return found
+        entries = map(json.loads, text_of(self.path / "failures").splitlines())
+        return {
+            task: EngineOutcome(failure=entry["reason"], ended=entry["time"])
+            for entry in entries
+            for task in parse_ranges(entry["tasks"])
+        }
 
 
 def check_folder(folder: Path) -> Path:

@@ -85,7 +85,6 @@ class Engine(Protocol):
 
     def capacity(self) -> int:
         """Return how many submissions could start now, as far as the site's cap goes."""
-        ...
 
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
         """Start or queue submissions by as few calls as there can be.
@@ -101,11 +100,9 @@ class Engine(Protocol):
         ServiceUnavailable
             The engine does not answer; some may have been taken: ask :meth:`find`.
         """
-        ...
 
     def refused(self, engine_ids: Collection[str]) -> dict[str, str]:
         """Return engine id -> the engine's words, of submissions that it would not have."""
-        ...
 
     def snapshot(self) -> Mapping[str, EngineState]:
         """Return engine id -> state of all that the engine still has, by one query.
@@ -115,7 +112,6 @@ class Engine(Protocol):
         ServiceUnavailable
             The engine does not answer; an empty answer means that it has none.
         """
-        ...
 
     def fill(self) -> None:
         """Let what waits for room under the site's cap start, as far as there is some.
@@ -127,23 +123,18 @@ class Engine(Protocol):
         ServiceUnavailable
             The engine does not answer.
         """
-        ...
 
     def find(self, tokens: Collection[str]) -> dict[str, str]:
         """Return token -> engine id of submissions the engine knows, whoever made them."""
-        ...
 
     def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
         """Return engine id -> folder of the script, where it is known, if a snapshot showed it."""
-        ...
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has on submissions that ended; it may lag, or have nothing."""
-        ...
 
     def cancel(self, engine_ids: Collection[str]) -> None:
         """End submissions, queued or running; those that are gone are passed over."""
-        ...
 
     def hold(self, engine_ids: Collection[str]) -> None:
         """Keep queued submissions from starting.
@@ -153,7 +144,6 @@ class Engine(Protocol):
         Refused
             The engine cannot.
         """
-        ...
 
     def release(self, engine_ids: Collection[str]) -> None:
         """Let held submissions start.
@@ -163,4 +153,3 @@ class Engine(Protocol):
         Refused
             The engine cannot.
         """
-        ...

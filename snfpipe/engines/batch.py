@@ -11,13 +11,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from snfpipe import clock
 from snfpipe.engines.arrays import (
     Array,
     ArrayFolder,
@@ -32,6 +32,8 @@ from snfpipe.engines.arrays import (
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.engines.scheduler import Rejection, Scheduler
 from snfpipe.errors import Refused, ServiceUnavailable
+from snfpipe.grouping import grouped
+from snfpipe.handles import opened
 
 _LEASE_S = 120.0  # how long to wait for others that submit
 _FRESH_S = 1.0  # how long a look at the queue serves
@@ -100,13 +102,15 @@ class BatchEngine:
             look = self._look()
             room = self._slots - len(look.open) if not look.waiting else 0
             held_back = False
-            for array in group(batch, self._scheduler.largest_array()):
+            for array in group(batch, self._scheduler.largest_array):
                 held = len(array.submissions) > room
                 held_back = held_back or held
                 room = 0 if held else room - len(array.submissions)
                 job = self._submit(array, held, lease)
-                for task, it in enumerate(array.submissions, 1):
-                    taken[it.token] = str(TaskId(job, task, array.token))
+                taken |= {
+                    it.token: str(TaskId(job, task, array.token))
+                    for task, it in enumerate(array.submissions, 1)
+                }
             self._forget()
             if held_back:
                 self._fill(self._look())
@@ -141,13 +145,12 @@ class BatchEngine:
             return {}
         with self._lease():  # whoever is submitting now has done it after this
             look = self._look()
-        found: dict[str, str] = {}
-        for task in sorted(look.states, key=lambda it: it.token):
-            if token := self._folder(task.token).submissions.get(task.task):
-                found[token] = str(task)
-        return {token: found[token] for token in tokens if token in found} | self._find_ended(
-            [token for token in tokens if token not in found]
-        )
+        queued = {
+            self._folder(task.token).submissions.get(task.task): str(task)
+            for task in sorted(look.states, key=lambda it: it.token)
+        }
+        found = {token: queued[token] for token in tokens if token in queued}
+        return found | self._find_ended([token for token in tokens if token not in found])
 
     def folders(self, engine_ids: Collection[str]) -> dict[str, Path]:
         """Return what the tables of arrays say."""
@@ -160,16 +163,18 @@ class BatchEngine:
 
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         """Return what accounting has, or what is known of those that never reached it."""
-        wanted = parse_ids(engine_ids)
         found: dict[TaskId, EngineOutcome] = {}
-        for token in {it.token for it in wanted}:
-            failures = self._folder(token).failures()
-            found |= {
-                it: failures[it.task] for it in wanted if it.token == token and it.task in failures
-            }
-        rest = [it for it in wanted if it not in found]
+        rest: list[TaskId] = []
+        facts: dict[str, dict[str, Any]] = {}
+        for token, tasks in _by_token(parse_ids(engine_ids)).items():
+            folder = self._folder(token)
+            failures = folder.failures()
+            found |= {it: failures[it.task] for it in tasks if it.task in failures}
+            asked = [it for it in tasks if it.task not in failures]
+            if asked:
+                rest += asked
+                facts[token] = folder.facts
         if rest:
-            facts = {it.token: self._folder(it.token).facts for it in rest}
             found |= self._scheduler.ended(rest, facts)
         return {str(it): outcome for it, outcome in found.items()}
 
@@ -218,7 +223,7 @@ class BatchEngine:
 
     def _withdraw(self, look: Look) -> None:
         """Take tasks out of the queue that have been in error for the engine's grace."""
-        now = time.monotonic()
+        now = clock.monotonic()
         in_error = [it for it, state in look.states.items() if state is EngineState.ERROR]
         self._in_error = {it: self._in_error.get(it, now) for it in in_error}
         for task, since in self._in_error.items():
@@ -250,7 +255,7 @@ class BatchEngine:
         self._tidied = True
         living = {it.token for it in look.states}
         for token in self._tokens_since(0.0):
-            if made_at(token) < time.time() - _KEPT_S and token not in living:
+            if made_at(token) < clock.epoch_s() - _KEPT_S and token not in living:
                 shutil.rmtree(self._arrays / token, ignore_errors=True)
 
     @contextmanager
@@ -262,29 +267,22 @@ class BatchEngine:
         ServiceUnavailable
             Somebody has had it for minutes.
         """
-        handle = os.open(self._lease_path, os.O_RDWR | os.O_CREAT, 0o666)
-        deadline = time.monotonic() + _LEASE_S
-        try:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ServiceUnavailable(
-                            f"somebody has been submitting jobs for {_LEASE_S:g} s",
-                            hint=f"see who holds {self._lease_path} (lsof), and what it waits for",
-                        ) from None
-                    time.sleep(0.02)
+        deadline = clock.monotonic() + _LEASE_S
+        with opened(self._lease_path, os.O_RDWR | os.O_CREAT, 0o666) as handle:
+            while not _is_locked(handle):
+                if clock.monotonic() > deadline:
+                    raise ServiceUnavailable(
+                        f"somebody has been submitting jobs for {_LEASE_S:g} s",
+                        hint=f"see who holds {self._lease_path} (lsof), and what it waits for",
+                    )
+                clock.sleep(0.02)
             yield handle
-        finally:
-            os.close(handle)
 
     # --- looking ----------------------------------------------------------------------------
 
     def _recent_look(self) -> Look:
         """Return the last look, or a new one where that is old."""
-        return self._seen if time.monotonic() - self._seen.time < _FRESH_S else self._look()
+        return self._seen if clock.monotonic() - self._seen.time < _FRESH_S else self._look()
 
     def _forget(self) -> None:
         """Look anew next time: something was changed."""
@@ -292,7 +290,7 @@ class BatchEngine:
 
     def _look(self) -> Look:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
-        moment, queue = time.monotonic(), self._scheduler.queue()
+        moment, queue = clock.monotonic(), self._scheduler.queue()
         look = Look(moment, {}, [], [], [])
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
@@ -311,22 +309,18 @@ class BatchEngine:
             else:
                 look.held.append(task)
             look.states[task] = state
-        self.notices = (*queue.notices, *self._told_of(look))
+        waiting_here = (  # the scheduler alone would never start them
+            f"{len(look.waiting)} waiting for one of {self._slots} slots: doit or osiris, while it "
+            "runs, lets them start"
+        )
+        self.notices = (*queue.notices, *([waiting_here] if look.waiting else []))
         self._seen = look
         return look
-
-    def _told_of(self, look: Look) -> Iterator[str]:
-        """Yield what people are to know of jobs that the scheduler alone would never start."""
-        if look.waiting:
-            yield (
-                f"{len(look.waiting)} waiting for one of {self._slots} slots: doit or osiris, "
-                "while it runs, lets them start"
-            )
 
     def _find_ended(self, tokens: Sequence[str]) -> dict[str, str]:
         """Return the ids of submissions of late that accounting knows."""
         ids = {}
-        for array in self._tokens_since(time.time() - _RECENT_S):
+        for array in self._tokens_since(clock.epoch_s() - _RECENT_S):
             tasks = self._folder(array).tasks
             ids.update({token: (array, tasks[token]) for token in tokens if token in tasks})
         if not ids:
@@ -351,16 +345,17 @@ class BatchEngine:
 
 def _by_job(tasks: Iterable[TaskId]) -> dict[int, list[TaskId]]:
     """Return tasks by job number; what was refused has none."""
-    found: defaultdict[int, list[TaskId]] = defaultdict(list)
-    for task in tasks:
-        if task.job:
-            found[task.job].append(task)
-    return found
+    return grouped((it.job, it) for it in tasks if it.job)
 
 
 def _by_token(tasks: Iterable[TaskId]) -> dict[str, list[TaskId]]:
     """Return tasks by array."""
-    found: defaultdict[str, list[TaskId]] = defaultdict(list)
-    for task in tasks:
-        found[task.token].append(task)
-    return found
+    return grouped((it.token, it) for it in tasks)
+
+
+def _is_locked(handle: int) -> bool:
+    """Lock a file if nobody has; tell whether it is."""
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

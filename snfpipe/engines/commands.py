@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snfpipe.errors import Refused, ServiceUnavailable, shown
+from snfpipe.errors import ServiceUnavailable, shown
 
 _KEPT = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TZ", "USER")
 _KEPT_PREFIXES = ("SGE_", "SLURM_CONF")
@@ -28,8 +27,7 @@ class Answer:
     @property
     def is_error(self) -> bool:
         """Whether the program says what is wrong: it was there, and no signal ended it."""
-        ended = 0 < self.status < _SHELLS or self.status == _MINUS_ONE
-        return ended and self.err != ""
+        return (0 < self.status < _SHELLS or self.status == _MINUS_ONE) and self.err != ""
 
     @property
     def said(self) -> str:
@@ -121,21 +119,6 @@ def unavailable(program: str, answer: Answer) -> ServiceUnavailable:
         f"{program} ended with {answer.status}: {answer.said}",
         hint="look whether the scheduler's master is up; nothing is lost, call again",
     )
-
-
-def check_denied(program: str, answer: Answer, denied: re.Pattern[str]) -> None:
-    """Raise where a program's words say that this user may not.
-
-    Raises
-    ------
-    Refused
-        Quotes them.
-    """
-    if denied.search(answer.err) or denied.search(answer.out):
-        raise Refused(
-            f"{program} is not allowed to: {answer.said}",
-            hint="let whoever submitted the jobs do it, or a manager of the scheduler",
-        )
 
 
 def _text(output: bytes) -> str:

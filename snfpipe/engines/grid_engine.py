@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
+from snfpipe.engines.arrays import Array, TaskId, parse_ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
-from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import EndsFile
-from snfpipe.engines.scheduler import Queue, QueueEntry, Rejection
+from snfpipe.engines.scheduler import Answers, Queue, QueueEntry, Scheduler
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import ServiceUnavailable, shown
 
 _LARGEST = 75_000  # max_aj_tasks, where qconf does not tell
-_WORDS_A_CALL = 500
 _REQUEST = "h_rt={wall_s},h_cpu={cpu_s},h_rss={memory_mb}M"
 
 #: ``failed`` -> what it means, where the job's script ran (sge_status(5)).
@@ -49,48 +48,42 @@ _TROUBLES = {
     "d": "disabled by an operator; `qmod -e QUEUE` enables it",
 }
 _NAMED = 3
-# "Unable to run job" is also how qsub tells that nobody answered
-_DENIED = re.compile(r"privileges|must be (manager|operator|owner)|denied: (?!job .*not exist)")
-_NO_ANSWER = re.compile(
-    r"qmaster|commlib|gdi|timeout|communication|initialize environment|SGE_ROOT|critical error",
-    re.IGNORECASE,
+_ANSWERS = Answers(
+    submits="qsub",
+    number=re.compile(r"([0-9]{1,12})(\.[0-9:-]+)?"),  # qsub -terse: 4711.1-50:1
+    # "Unable to run job" is also how qsub tells that nobody answered
+    denied=re.compile(r"privileges|must be (manager|operator|owner)|denied: (?!job .*not exist)"),
+    no_answer=re.compile(
+        r"qmaster|commlib|gdi|timeout|communication|initialize environment|SGE_ROOT|"
+        r"critical error",
+        re.IGNORECASE,
+    ),
 )
+submitted = _ANSWERS.job_number
 
 
-class GridEngine:
-    """The commands of one cell.
-
-    Parameters
-    ----------
-    settings : Settings
-        The site's; ``SGE_ROOT`` and the like come from its environment or this process's.
-    """
+class GridEngine(Scheduler):
+    """The commands of one cell; ``SGE_ROOT`` and the like are in its environment."""
 
     name = "grid_engine"
     variable = "SGE_TASK_ID"
+    answers = _ANSWERS
+    holds, releases, cancels = ("qhold",), ("qrls",), ("qdel",)
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._commands = Commands(settings.environment, settings.timeout_s)
-        self._largest: int | None = None
+        super().__init__(settings)
         self._accounting = EndsFile(self._accounting_path, parse_accounting)
 
+    @cached_property
     def largest_array(self) -> int:
-        """Return max_aj_tasks, asked once."""
-        if self._largest is None:
-            answer = self._commands.call("qconf", "-sconf", "global")
-            match = re.search(r"^max_aj_tasks\s+([0-9]+)", answer.out, re.MULTILINE)
-            self._largest = (int(match[1]) if match else 0) or _LARGEST
-        return self._largest
+        """What max_aj_tasks says, asked once."""
+        answer = self._commands.call("qconf", "-sconf", "global")
+        match = re.search(r"^max_aj_tasks\s+([0-9]+)", answer.out, re.MULTILINE)
+        return (int(match[1]) if match else 0) or _LARGEST
 
     def facts(self) -> dict[str, Any]:
         """Return the end of the accounting file."""
         return self._accounting.facts()
-
-    def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
-        """Call qsub."""
-        words = qsub(array, folder.path, self._settings, held=held)
-        return submitted(self._commands.call(*words, holding=[lease]))
 
     def queue(self) -> Queue:
         """Call qstat, which tells the state of queues (-f) in the same answer."""
@@ -109,18 +102,6 @@ class GridEngine:
         match = re.search(rf"^error reason\s+{task}:\s+(.*)", answer.out, re.MULTILINE)
         return match[1].strip() if match else "its queue entry is in error"
 
-    def hold(self, job: int, tasks: Collection[int]) -> None:
-        """Call qhold; tasks that are gone are passed over."""
-        self._act("qhold", job, tasks)
-
-    def release(self, job: int, tasks: Collection[int]) -> None:
-        """Call qrls."""
-        self._act("qrls", job, tasks)
-
-    def cancel(self, job: int, tasks: Collection[int]) -> None:
-        """Call qdel."""
-        self._act("qdel", job, tasks)
-
     def ended(
         self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
     ) -> dict[TaskId, EngineOutcome]:
@@ -136,15 +117,13 @@ class GridEngine:
         root = found.get("SGE_ROOT", "/var/lib/gridengine")
         return Path(root, found.get("SGE_CELL", "default"), "common", "accounting")
 
-    def _act(self, program: str, job: int, tasks: Collection[int]) -> None:
-        """Call a program on tasks of an array."""
-        parts = [f"{job}.{part}" for part in ranges(tasks)]
-        for start in range(0, len(parts), _WORDS_A_CALL):
-            answer = self._commands.call(program, *parts[start : start + _WORDS_A_CALL])
-            if answer.status != 0:
-                check_denied(program, answer, _DENIED)
-                if _no_answer(answer):
-                    raise unavailable(program, answer)
+    def _call_of(self, array: Array, folder: Path, *, held: bool) -> list[str]:
+        """Return the call of qsub."""
+        return qsub(array, folder, self._settings, held=held)
+
+    def _named(self, job: int, parts: Sequence[str]) -> list[str]:
+        """Return a word a range."""
+        return [f"{job}.{part}" for part in parts]
 
 
 # --- arguments -----------------------------------------------------------------------------
@@ -167,29 +146,6 @@ def qsub(array: Array, folder: Path, settings: Settings, *, held: bool) -> list[
 
 
 # --- parsers -------------------------------------------------------------------------------
-
-
-def submitted(answer: Answer) -> int:
-    """Return the job number that ``qsub -terse`` printed (``4711.1-50:1``).
-
-    Raises
-    ------
-    Rejection
-        The qmaster will not have it.
-    ServiceUnavailable
-        It gave no answer, or one that is no number.
-    """
-    match = re.fullmatch(r"([0-9]{1,12})(\.[0-9:-]+)?", answer.out.split("\n")[-1])
-    if match and answer.status == 0:
-        return int(match[1])
-    if answer.is_error and not match and not _no_answer(answer):
-        raise Rejection(answer.said)
-    raise unavailable("qsub", answer)
-
-
-def _no_answer(answer: Answer) -> bool:
-    """Tell whether a command's words are about the qmaster, not about the job."""
-    return _NO_ANSWER.search(answer.err) is not None
 
 
 def parse_qstat(text: str) -> Queue:
@@ -256,8 +212,7 @@ def parse_accounting(line: str) -> tuple[TaskId, EngineOutcome] | None:
     if token is None:
         return None
     try:
-        task = TaskId(int(fields[5]), int(fields[35]), token)
-        return task, _outcome(fields)
+        return TaskId(int(fields[5]), int(fields[35]), token), _outcome(fields)
     except ValueError:
         return None
 
@@ -281,7 +236,7 @@ def _outcome(fields: Sequence[str]) -> EngineOutcome:
         started=_seconds(fields[9]),
         ended=_seconds(fields[10]),
         cpu_s=float(fields[36]),
-        memory_mb=_resident_mb(fields[16]),
+        memory_mb=round(float(fields[16]) * 1024 / 1e6, 1) or None,  # ru_maxrss, in kB
     )
 
 
@@ -289,8 +244,3 @@ def _seconds(text: str) -> float | None:
     """Return a time in epoch seconds; some sites write milliseconds, and 0 for never."""
     value = float(text)
     return (value / 1000 if value > 1e11 else value) or None
-
-
-def _resident_mb(text: str) -> float | None:
-    """Return ru_maxrss (kB) in MB."""
-    return round(float(text) * 1024 / 1e6, 1) or None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+
+from snfpipe import clock
 
 _HEAD = 512
 
@@ -46,10 +47,9 @@ def mark_end(path: Path) -> Mark:
             size = file.seek(0, 2)
             start = max(0, size - 65536)
             file.seek(start)
-            tail = file.read(size - start)
-            return _mark(file, start + tail.rfind(b"\n") + 1)
+            return _mark(file, start + file.read(size - start).rfind(b"\n") + 1)
     except FileNotFoundError:
-        return Mark(time=time.time() - 1)
+        return Mark(time=clock.epoch_s() - 1)
 
 
 class GrowingFile:
@@ -64,8 +64,7 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, mark: Mark) -> None:
-        self._path = path
-        self.mark = mark
+        self._path, self.mark = path, mark
 
     def lines(self) -> Iterator[str]:
         """Yield the whole lines that were added since the last call; take all of them."""

@@ -14,14 +14,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 
+from snfpipe import clock
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
 from snfpipe.errors import Refused, ServiceUnavailable
-from snfpipe.worker import processes
+from snfpipe.worker import processes, wrapper
 
 _BOOT_S = 10.0  # in which a wrapper that was just started says who it is
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
@@ -45,8 +45,7 @@ class LocalEngine:
     notices: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, slots: int) -> None:
-        self._folder = folder
-        self._slots = slots
+        self._folder, self._slots = folder, slots
         self._started: dict[str, str] = {}
         self._children: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,19 +57,16 @@ class LocalEngine:
     def submit(self, batch: Sequence[Submission]) -> dict[str, str]:
         """Start as many of `batch` as there are slots."""
         taken: dict[str, str] = {}
-        waiting = iter(batch)
-        submission = next(waiting, None)
         for number in range(self._slots):
-            if submission is None:
+            if len(taken) == len(batch):
                 break
             slot = _lock(self._folder / f"slot-{number:03}")
-            if slot is None:
-                continue
-            try:
-                taken[submission.token] = self._start(submission, slot)
-            finally:
-                os.close(slot)  # the wrapper has it now
-            submission = next(waiting, None)
+            if slot is not None:
+                submission = batch[len(taken)]
+                try:
+                    taken[submission.token] = self._start(submission, slot)
+                finally:
+                    os.close(slot)  # the wrapper has it now
         return taken
 
     def refused(self, _engine_ids: Collection[str]) -> dict[str, str]:
@@ -127,7 +123,7 @@ class LocalEngine:
         _write(slot, entry)
         with submission.stdout.open("ab") as out, submission.stderr.open("ab") as err:
             child = subprocess.Popen(
-                [sys.executable, "-I", "-m", "snfpipe.worker.wrapper", str(folder)],
+                [sys.executable, "-I", "-m", wrapper.__name__, str(folder)],
                 cwd=folder,
                 env={name: os.environ[name] for name in _KEPT if name in os.environ},
                 stdin=subprocess.DEVNULL,
@@ -154,13 +150,13 @@ class LocalEngine:
         """Return the id of a running submission, ours or anybody's; empty if it just ended."""
         if token in self._started:
             return self._started[token]
-        deadline = time.monotonic() + _BOOT_S
-        while time.monotonic() < deadline:
+        deadline = clock.monotonic() + _BOOT_S
+        while clock.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 if text := (folder / "pid").read_text(encoding="ascii"):
                     self._started[token] = text
                     return text
-            time.sleep(0.02)
+            clock.sleep(0.02)
             if all(other != token for other, _ in self._running()):
                 return ""
         raise ServiceUnavailable(
@@ -208,7 +204,6 @@ def _write(slot: int, entry: dict[str, str]) -> None:
 def _read(slot: int) -> dict[str, str] | None:
     """Return who holds a slot; None while that is not said yet."""
     try:
-        entry: dict[str, str] = json.loads(os.pread(slot, 1 << 16, 0))
+        return dict(json.loads(os.pread(slot, 1 << 16, 0)))
     except ValueError:
         return None
-    return entry

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +40,7 @@ class Single:
     wall_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Queued:
     """A single job in the queue, waiting or running; ``folder`` is that of its script.
 
@@ -89,8 +88,7 @@ class SingleJobs:
             It does not answer.
         """
         on_grid_engine = self._engine == "grid_engine"
-        words = (qsub if on_grid_engine else sbatch)(job, self._settings)
-        answer = self._commands.call(*words)
+        answer = self._commands.call(*(qsub if on_grid_engine else sbatch)(job, self._settings))
         try:
             return str((grid_engine if on_grid_engine else slurm).submitted(answer))
         except Rejection as rejection:
@@ -150,7 +148,7 @@ def sbatch(job: Single, settings: Settings) -> list[str]:
 def parse_details(text: str) -> list[Queued]:
     """Read the jobs that ``qstat -j`` describes."""
     found = [dict(_DETAIL.findall(part)) for part in _HEAD.split(text)]
-    return _sorted(
+    return sorted(
         Queued(int(it["job_number"]), it["job_name"], Path(it["cwd"]), it.get("error reason", ""))
         for it in found
         if it.keys() >= _NEEDED and it["job_number"].isdecimal()
@@ -160,12 +158,8 @@ def parse_details(text: str) -> list[Queued]:
 def parse_squeue(text: str) -> list[Queued]:
     """Read the jobs that squeue lists in our format."""
     rows = [line.split("|", 2) for line in text.splitlines()]
-    return _sorted(
+    return sorted(
         Queued(int(row[0]), row[1], Path(row[2]))
         for row in rows
         if len(row) == 3 and row[0].isdecimal()
     )
-
-
-def _sorted(jobs: Iterable[Queued]) -> list[Queued]:
-    return sorted(jobs, key=lambda it: it.ident)

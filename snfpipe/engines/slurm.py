@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from snfpipe.engines.arrays import Array, ArrayFolder, TaskId, parse_ranges, ranges, token_of
+from snfpipe.engines.arrays import Array, TaskId, parse_ranges, token_of
 from snfpipe.engines.base import EngineOutcome, EngineState
-from snfpipe.engines.commands import Answer, Commands, check_denied, unavailable
 from snfpipe.engines.ends import Ends, EndsFile
-from snfpipe.engines.scheduler import Queue, QueueEntry, Rejection
+from snfpipe.engines.scheduler import WORDS_A_CALL, Answers, Queue, QueueEntry, Scheduler
 from snfpipe.engines.settings import Settings
 from snfpipe.errors import shown
 
 _LARGEST = 1000  # MaxArraySize is 1001 where nobody changed it
-_WORDS_A_CALL = 500
 _REQUEST = "--mem={memory_mb} --time={wall_min}"
 _QUEUE_FORMAT = "%F|%K|%T|%r|%j"
 _SACCT_FIELDS = "JobID,State,ExitCode,Start,End,CPUTimeRAW,NodeList,JobName"
@@ -55,42 +53,38 @@ _ENDED_BY_SLURM = {
 _KILLED_BY = {"CANCELLED": 15, "OUT_OF_MEMORY": 9, "TIMEOUT": 15}
 _COULD_NOT_START = 53  # as exit signal: slurmstepd could not set the job up
 
-_DENIED = re.compile(r"permission denied|not permitted", re.IGNORECASE)
-_NO_ANSWER = re.compile(
-    r"unable to contact|timed out|connection (refused|reset)|temporarily|try again|transport|"
-    r"munge|authentication|zero bytes|slurmdbd|connect failure|fatal:",
-    re.IGNORECASE,
+_ANSWERS = Answers(
+    submits="sbatch",
+    number=re.compile(r"([0-9]{1,12})(;.*)?"),  # sbatch --parsable: 4711, or 4711;cluster
+    denied=re.compile(r"permission denied|not permitted", re.IGNORECASE),
+    no_answer=re.compile(
+        r"unable to contact|timed out|connection (refused|reset)|temporarily|try again|transport|"
+        r"munge|authentication|zero bytes|slurmdbd|connect failure|fatal:",
+        re.IGNORECASE,
+    ),
 )
+submitted = _ANSWERS.job_number
 
 
-class Slurm:
-    """The commands of one cluster.
-
-    Parameters
-    ----------
-    settings : Settings
-        The site's; ``SLURM_CONF`` comes from its environment or this process's.
-    """
+class Slurm(Scheduler):
+    """The commands of one cluster; ``SLURM_CONF`` is in its environment."""
 
     name = "slurm"
     variable = "SLURM_ARRAY_TASK_ID"
+    answers = _ANSWERS
+    holds, releases, cancels = ("scontrol", "hold"), ("scontrol", "release"), ("scancel",)
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._commands = Commands({**_OUTPUT, **settings.environment}, settings.timeout_s)
+        super().__init__(settings, _OUTPUT)
 
+    @property
     def largest_array(self) -> int:
-        """Return the highest task number there may be."""
+        """The highest task number there may be."""
         return self._configuration.largest_array
 
     def facts(self) -> dict[str, Any]:
         """Return the end of the completion records, where those are what is read."""
         return {} if self._records is None else self._records.facts()
-
-    def submit(self, array: Array, folder: ArrayFolder, *, held: bool, lease: int) -> int:
-        """Call sbatch."""
-        words = sbatch(array, folder.path, self._settings, held=held)
-        return submitted(self._commands.call(*words, holding=[lease]))
 
     def queue(self) -> Queue:
         """Call squeue."""
@@ -101,18 +95,6 @@ class Slurm:
         answer = self._commands.call("scontrol", "-o", "show", "job", f"{job}_{task}")
         match = re.search(r"\bReason=(\S+)", answer.out)
         return f"Slurm's reason is {match[1]}" if match else "its queue entry is in error"
-
-    def hold(self, job: int, tasks: Collection[int]) -> None:
-        """Call scontrol hold; tasks that are gone are passed over."""
-        self._act("scontrol", "hold", job, tasks)
-
-    def release(self, job: int, tasks: Collection[int]) -> None:
-        """Call scontrol release."""
-        self._act("scontrol", "release", job, tasks)
-
-    def cancel(self, job: int, tasks: Collection[int]) -> None:
-        """Call scancel: SIGTERM first."""
-        self._act("scancel", "", job, tasks)
 
     def ended(
         self, wanted: Collection[TaskId], facts: Mapping[str, Mapping[str, Any]]
@@ -140,8 +122,8 @@ class Slurm:
         ends = Ends()
         jobs = sorted({it.job for it in wanted if it.job})
         calls = [
-            ["-j", ",".join(map(str, jobs[start : start + _WORDS_A_CALL]))]
-            for start in range(0, len(jobs), _WORDS_A_CALL)
+            ["-j", ",".join(map(str, jobs[start : start + WORDS_A_CALL]))]
+            for start in range(0, len(jobs), WORDS_A_CALL)
         ]
         if any(not it.job for it in wanted):
             calls.append(["-S", "now-2days"])
@@ -151,16 +133,13 @@ class Slurm:
                 ends.add(task, outcome)
         return ends.of(wanted)
 
-    def _act(self, program: str, verb: str, job: int, tasks: Collection[int]) -> None:
-        """Call a program on tasks of an array."""
-        parts = ranges(tasks)
-        for start in range(0, len(parts), _WORDS_A_CALL):
-            which = f"{job}_[{','.join(parts[start : start + _WORDS_A_CALL])}]"
-            answer = self._commands.call(*filter(None, (program, verb, which)))
-            if answer.status != 0:
-                check_denied(program, answer, _DENIED)
-                if _NO_ANSWER.search(answer.err):
-                    raise unavailable(program, answer)
+    def _call_of(self, array: Array, folder: Path, *, held: bool) -> list[str]:
+        """Return the call of sbatch."""
+        return sbatch(array, folder, self._settings, held=held)
+
+    def _named(self, job: int, parts: Sequence[str]) -> list[str]:
+        """Return one word for all."""
+        return [f"{job}_[{','.join(parts)}]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,24 +173,6 @@ def sbatch(array: Array, folder: Path, settings: Settings, *, held: bool) -> lis
 
 
 # --- parsers -------------------------------------------------------------------------------
-
-
-def submitted(answer: Answer) -> int:
-    """Return the job number that ``sbatch --parsable`` printed (``4711`` or ``4711;cluster``).
-
-    Raises
-    ------
-    Rejection
-        The controller will not have it.
-    ServiceUnavailable
-        It gave no answer, or one that is no number.
-    """
-    match = re.fullmatch(r"([0-9]{1,12})(;.*)?", answer.out.split("\n")[-1])
-    if match and answer.status == 0:
-        return int(match[1])
-    if answer.is_error and not match and not _NO_ANSWER.search(answer.err):
-        raise Rejection(answer.said)
-    raise unavailable("sbatch", answer)
 
 
 def parse_configuration(text: str) -> Configuration:

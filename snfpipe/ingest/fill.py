@@ -1,245 +1,143 @@
-"""A night's frames and logs -> rows; doing it twice changes nothing.
+"""A night's frames and log -> rows; doing it twice changes nothing.
 
-Rows that are there already are left as they are: a kind or a quality set by hand survives any
-number of arrivals.  A frame whose bytes changed gets its new checksum, and the change is kept.
+All rows of a night follow from its frames, its log and the list of targets, as
+:mod:`observed` has it.  What these say now is held against what they said when they were read
+last: where that differs, a row is changed, unless somebody changed it by hand meanwhile.  So a kind
+or a quality set by hand survives any number of ingests, and a corrected log reaches its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
-from snfpipe.db.models import (
-    BadFrame,
-    Exposure,
-    File,
-    FrameChange,
-    Header,
-    Pose,
-    Process,
-    Run,
-    Target,
+from snfpipe.db.models import Base, Exposure, File, FrameChange, Header, Pose, Process, Run, Target
+from snfpipe.ingest.cards import Frame
+from snfpipe.ingest.compare import night_problems
+from snfpipe.ingest.kept import (
+    keep_findings,
+    keep_refused,
+    keep_table,
+    log_rows,
+    refused_poses,
+    seen,
 )
-from snfpipe.errors import BadName, shown
-from snfpipe.ingest.frames import Frame
-from snfpipe.ingest.scan import Found
-from snfpipe.names import Night, RunId, check_target, id_target
-
-#: Objects of calibration frames: no targets.
-_NO_TARGET = {"", "unknown", "bias", "dark", "arc", "dome", "continuum", "skyflat"}
-_NO_TARGET_CLASSES = {24, 25}  # raw bias, raw dark
+from snfpipe.ingest.logs import Log
+from snfpipe.ingest.observed import Row, observe
+from snfpipe.ingest.problems import grouped
+from snfpipe.ingest.report import NightFiles, NightReport, Taken, notes_of
+from snfpipe.ingest.spelling import KnownTargets
+from snfpipe.ingest.standing import idle
+from snfpipe.ingest.targets import ensure_targets
+from snfpipe.names import Night, ProductName, RawName, channel_text
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A frame that was read, its file and the checksum of its bytes."""
+class _Known:
+    """What the database has of a frame: its file, and its header."""
 
-    found: Found
-    frame: Frame
+    path: str
     checksum: str
-
-
-@dataclass(slots=True)
-class NightFiles:
-    """What was read of a night: frames, files that are none with the reason, logs.
-
-    ``gone`` are the paths of files that could not be taken and have been removed since.
-    """
-
-    night: Night
-    taken: list[Taken] = field(default_factory=list)
-    bad: list[tuple[Found, str]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    log: Mapping[tuple[int, int, int], Mapping[str, Any]] = field(default_factory=dict)
-    targets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class NightReport:
-    """What arrived in one night: names of frames; path -> reason of what could not be read."""
-
-    night: str
-    taken: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    frame: Frame
 
 
 def fill_night(session: Session, files: NightFiles) -> NightReport:
     """Write the rows of a night and say what was new."""
-    store.alone(session, f"arrival {files.night}")
+    night = str(files.night)
+    store.alone(session, f"ingest {night}")
     known = _known(session, files.night)
+    log_before = log_rows(session, night)
+    if not files.log.found and log_before:
+        files.log = Log(log_before, problems=files.log.problems, found=False)
     report = _report(files, known)
-    new = [entry for entry in files.taken if entry.found.path not in known]
-    _observations(session, files, new, report)
-    _raw_processes(session, files.night, new)
-    _changes(session, [entry for entry in files.taken if entry.found.path in known], known)
-    _bad_frames(session, files)
+    frames_before = {ident: it.frame for ident, it in known.items()}
+    frames = frames_before | {it.frame.name.id_process: it.frame for it in files.taken}
+    targets = KnownTargets([*files.targets, *session.scalars(sa.select(Target.name))])
+    before = observe(frames_before.values(), log_before, targets)
+    now = observe(frames.values(), files.log.rows, targets)
+    ids = ensure_targets(session, before.runs, now.runs, files.targets)
+    for rows in (before.runs, now.runs):
+        for row in rows.values():
+            row["target_id"] = ids.get(row.pop("target"))
+    for model, old, new in (
+        (Run, before.runs, now.runs),
+        (Exposure, before.exposures, now.exposures),
+        (Pose, before.poses, now.poses),
+    ):
+        _bring_up(session, model, old, new)
+    _raw_processes(session, files.night, [it for it in files.taken if _id(it) not in known])
+    _changes(session, [it for it in files.taken if _id(it) in known], known)
+    _retarget(session, before.runs, now.runs)
+    _not_taken(session, night, files)
+    named = {str(frame.name): frame for _ident, frame in sorted(frames.items())}
+    problems = night_problems(files.night, named, refused_poses(session, night), files.log, now)
+    keep_findings(session, night, problems)
+    keep_table(session, night, files.table, [dict(row) for row in files.log.rows.values()])
+    report.problems = [*problems, *idle(session, Process.night == night)]
     return report
 
 
-def would_fill(session: Session, files: NightFiles) -> NightReport:
-    """Say what :func:`fill_night` would find new; writes nothing."""
-    return _report(files, _known(session, files.night))
+def _id(taken: Taken) -> str:
+    """Return the process id of a frame."""
+    return taken.frame.name.id_process
 
 
-def _known(session: Session, night: Night) -> dict[str, tuple[str, str]]:
-    """Return path -> checksum and process of the frames that a night has."""
-    query = sa.select(File.path, File.checksum, File.id_process).where(
-        File.area == "raw", File.night == str(night)
-    )
-    return {path: (checksum, ident) for path, checksum, ident in session.execute(query)}
+def _known(session: Session, night: Night) -> dict[str, _Known]:
+    """Return process -> frame, of the frames that a night has."""
+    query = (
+        sa.select(File.path, File.checksum, File.id_process, Header.cards, Header.warnings,
+                  Header.problems)
+        .join(Header, Header.id_process == File.id_process)
+        .where(File.area == "raw", File.night == str(night))
+        .order_by(File.id_process)
+    )  # fmt: skip
+    found = {}
+    for path, checksum, ident, cards, notes, problems in session.execute(query):
+        product = ProductName.from_id(ident)
+        name = RawName(product.exposure, product.fclass, channel_text(product.channel))
+        frame = Frame(name, cards, tuple(notes), tuple(problems))
+        found[ident] = _Known(path, checksum, frame)
+    return found
 
 
-def _report(files: NightFiles, known: Mapping[str, tuple[str, str]]) -> NightReport:
+def _report(files: NightFiles, known: Mapping[str, _Known]) -> NightReport:
     """Sort what was read into new and changed."""
     report = NightReport(
         str(files.night),
         unreadable={found.path: reason for found, reason in files.bad},
         gone=list(files.gone),
-        warnings=list(files.warnings),
+        warnings=grouped(notes_of(files.taken)),
     )
     for entry in files.taken:
-        before = known.get(entry.found.path)
+        before = known.get(_id(entry))
         if before is None:
             report.taken.append(str(entry.frame.name))
-        elif before[0] != entry.checksum:
+        elif before.checksum != entry.checksum:
             report.changed.append(str(entry.frame.name))
     return report
 
 
-def _observations(
-    session: Session, files: NightFiles, new: Sequence[Taken], report: NightReport
+def _bring_up(
+    session: Session, model: type[Base], before: Mapping[int, Row], now: Mapping[int, Row]
 ) -> None:
-    """Make the targets, runs, exposures and poses that are missing."""
-    night, log = files.night, files.log
-    runs: dict[int, dict[str, Any]] = {}
-    objects: dict[int, str] = {}
-    exposures: dict[int, dict[str, Any]] = {}
-    poses: dict[int, dict[str, Any]] = {}
-    for entry in new:
-        frame = entry.frame
-        pose = frame.name.pose
-        exposure = pose.exposure
-        line = log.get((exposure.run, exposure.exposure, pose.channel), {})
-        julian = frame.number("JD")
-        run = runs.setdefault(
-            exposure.run_id.id_run,
-            {"id_run": exposure.run_id.id_run, "night": str(night), "run": exposure.run,
-             "kind": "", "type": "", "jd": julian, "target_id": None},
-        )  # fmt: skip
-        run["kind"] = run["kind"] or line.get("run_kind", "")
-        run["type"] = run["type"] or line.get("run_type", "")
-        run["jd"] = min(filter(None, (run["jd"], julian)), default=None)
-        if frame.name.fclass not in _NO_TARGET_CLASSES:
-            objects.setdefault(run["id_run"], line.get("object") or frame.text("OBJECT", 80))
-        exposures.setdefault(exposure.id_exposure, _exposure(frame, line, str(night)))
-        poses[pose.id_pose] = _pose(frame, line, str(night))
-    ids = _targets(session, objects, files.targets, report)
-    for ident, name in objects.items():
-        runs[ident]["target_id"] = ids.get(name)
-    store.insert_new(session, Run, list(runs.values()))
-    store.insert_new(session, Exposure, list(exposures.values()))
-    store.insert_new(session, Pose, list(poses.values()))
-
-
-def _exposure(frame: Frame, line: Mapping[str, Any], night: str) -> dict[str, Any]:
-    """Return an exposure's row."""
-    exposure = frame.name.exposure
-    return {
-        "id_exposure": exposure.id_exposure,
-        "id_run": exposure.run_id.id_run,
-        "night": night,
-        "exposure": exposure.exposure,
-        "jd": frame.number("JD"),
-        "exptime_s": frame.number("EXPTIME") if "EXPTIME" in frame.cards else line.get("exptime_s"),
-        "filter": line.get("filter", ""),
-        **{name: line.get(name) for name in ("guide", "guide_s", "guide_f", "guide_x")},
-        "interrupt": line.get("interrupt", 0),
-        "quality": line.get("quality", 1),
-    }
-
-
-def _pose(frame: Frame, line: Mapping[str, Any], night: str) -> dict[str, Any]:
-    """Return a pose's row."""
-    return {
-        "id_pose": frame.name.pose.id_pose,
-        "id_exposure": frame.name.exposure.id_exposure,
-        "night": night,
-        "channel": frame.name.pose.channel,
-        "quality": line.get("quality", 1),
-        "qzelog": line.get("qzelog", 0),
-        **_from_header(frame),
-    }
-
-
-def _from_header(frame: Frame) -> dict[str, Any]:
-    """Return the columns of a pose that only its header gives."""
-    return {
-        "efftime_s": frame.number("EXPTIME"),
-        "raster": frame.text("RASTER"),
-        "jd": frame.number("JD"),
-        "airmass": frame.number("AIRMASS"),
-        "parang": frame.number("PARANG"),
-        "pressure": frame.number("PRESSURE"),
-        "temperature": frame.number("TEMP"),
-    }
-
-
-def _targets(
-    session: Session,
-    objects: Mapping[int, str],
-    listed: Mapping[str, Mapping[str, Any]],
-    report: NightReport,
-) -> dict[str, int]:
-    """Make the targets of new runs; a name that is none is reported and gives no target."""
-    first: dict[str, int] = {}
-    for id_run, name in sorted(objects.items()):
-        if name.lower() in _NO_TARGET:
-            continue
-        try:
-            first.setdefault(check_target(name), id_run)
-        except BadName as error:
-            report.warnings.append(f"run {RunId.from_id(id_run)}: {error.message}, no target")
-            continue
-        if name not in listed:
-            report.warnings.append(
-                f"run {RunId.from_id(id_run)}: {shown(name)} is not in targets.csv, kind unknown"
-            )
-    ids = _target_ids(session, first)
-    rows = [
-        _target(name, id_run, listed.get(name, {}))
-        for name, id_run in first.items()
-        if name not in ids
-    ]
-    store.insert(session, Target, rows)
-    return _target_ids(session, first) if rows else ids
-
-
-def _target(name: str, id_run: int, listed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a target's row."""
-    texts = ("kind", "type", "pi", "iauc", "date_c", "date_m")
-    return {
-        "id_target": id_target(RunId.from_id(id_run)),
-        "name": name,
-        **{column: listed.get(column, "") for column in texts},
-        "ra": listed.get("ra_deg"),
-        "dec": listed.get("dec_deg"),
-        **{column: listed.get(column) for column in ("redshift", "redshift_err", "mwebv")},
-    }
-
-
-def _target_ids(session: Session, names: Iterable[str]) -> dict[str, int]:
-    """Return target name -> row id."""
-    query = sa.select(Target.name, Target.id).where(Target.name.in_(list(names)))
-    return {name: ident for name, ident in session.execute(query)}
+    """Insert the rows that are missing, and change values that are what they were before."""
+    (key,) = sa.inspect(model).primary_key
+    store.insert_new(session, model, list(now.values()))
+    for ident, row in now.items():
+        old = before.get(ident, row)
+        for name, value in row.items():
+            if value != old[name]:
+                column = sa.inspect(model).columns[name]
+                session.execute(
+                    sa.update(model)
+                    .where(key == ident, column.is_not_distinct_from(old[name]))
+                    .values({name: value})
+                )
 
 
 def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None:
@@ -271,10 +169,8 @@ def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None
         )
         files.append(
             {
-                "name": str(name),
+                **_file(entry),
                 "area": "raw",
-                **_seen(entry.found),
-                "checksum": entry.checksum,
                 "id_process": name.id_process,
                 "night": str(night),
             }
@@ -285,66 +181,60 @@ def _raw_processes(session: Session, night: Night, new: Sequence[Taken]) -> None
     store.insert(session, Header, headers)
 
 
-def _seen(found: Found) -> dict[str, Any]:
-    """Return the columns that tell a file as it was seen."""
-    return {"path": found.path, "size": found.size, "mtime_ns": found.mtime_ns}
+def _file(entry: Taken) -> Row:
+    """Return the columns that tell a frame's file as it was seen."""
+    return {"name": entry.found.name, **seen(entry.found), "checksum": entry.checksum}
 
 
-def _header(frame: Frame) -> dict[str, Any]:
+def _header(frame: Frame) -> Row:
     """Return a frame's header row."""
     return {
         "id_process": frame.name.id_process,
         "cards": dict(frame.cards),
         "warnings": list(frame.warnings),
+        "problems": list(frame.problems),
     }
 
 
-def _changes(
-    session: Session,
-    again: Sequence[Taken],
-    known: Mapping[str, tuple[str, str]],
-) -> None:
-    """Take in frames that are there already: touched, changed, or readable again."""
+def _changes(session: Session, again: Sequence[Taken], known: Mapping[str, _Known]) -> None:
+    """Take in frames that are there already: touched, changed, packed, or readable again."""
     for entry in again:
-        checksum, ident = known[entry.found.path]
+        ident = _id(entry)
         session.execute(
-            sa.update(File)
-            .where(File.area == "raw", File.path == entry.found.path)
-            .values(size=entry.found.size, mtime_ns=entry.found.mtime_ns, checksum=entry.checksum)
+            sa.update(File).where(File.area == "raw", File.id_process == ident).values(_file(entry))
         )
         session.execute(
             sa.update(Process)
             .where(Process.id_process == ident, Process.state == "unreadable")
             .values(state="live")
         )
-        if entry.checksum == checksum:
-            continue
-        name = str(entry.frame.name)
-        change = {"name": name, "old_checksum": checksum, "new_checksum": entry.checksum}
-        store.insert(session, FrameChange, [{**change, "noticed": store.utc_now()}])
-        store.upsert(session, Header, [_header(entry.frame)], ["cards", "warnings"])
-        session.execute(
-            sa.update(Pose)
-            .where(Pose.id_pose == entry.frame.name.pose.id_pose)
-            .values(**_from_header(entry.frame))
-        )
+        store.upsert(session, Header, [_header(entry.frame)], ["cards", "warnings", "problems"])
+        old = known[ident].checksum
+        if entry.checksum != old:
+            change = {"name": str(entry.frame.name), "old_checksum": old}
+            change["new_checksum"] = entry.checksum
+            store.insert(session, FrameChange, [{**change, "noticed": clock.utc_now()}])
 
 
-def _bad_frames(session: Session, files: NightFiles) -> None:
-    """Keep why files could not be taken, and forget it of those that now can.
+def _retarget(session: Session, before: Mapping[int, Row], now: Mapping[int, Row]) -> None:
+    """Let the raw frames of runs follow where a run's target changed."""
+    for id_run, row in now.items():
+        if id_run in before and before[id_run]["target_id"] != row["target_id"]:
+            target = sa.select(Run.target_id).where(Run.id_run == id_run).scalar_subquery()
+            session.execute(
+                sa.update(Process)
+                .where(Process.id_run == id_run, Process.version == 0, Process.job_id.is_(None))
+                .values(target_id=target)
+            )
+
+
+def _not_taken(session: Session, night: str, files: NightFiles) -> None:
+    """Keep why files were not taken, and forget it of those that now are.
 
     A frame that was registered and cannot be read any more is selected no longer.
     """
     over = [*(entry.found.path for entry in files.taken), *files.gone]
-    session.execute(sa.delete(BadFrame).where(BadFrame.path.in_(over)))
-    moment = store.utc_now()
-    rows = {
-        found.path: {
-            **_seen(found), "night": str(files.night), "reason": reason, "noticed": moment
-        }
-        for found, reason in files.bad
-    }  # fmt: skip
-    store.upsert(session, BadFrame, list(rows.values()), ["size", "mtime_ns", "reason", "noticed"])
+    keep_refused(session, night, files.bad, over)
     spoilt = sa.select(File.id_process).where(
         File.area == "raw", File.path.in_([found.path for found, _reason in files.bad])
     )

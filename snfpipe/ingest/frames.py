@@ -1,81 +1,51 @@
-"""Reading the header of a raw frame: strict on what would mislead, patient with what is odd.
+"""Reading raw frames: FITS files, also compressed ones, whole or refused with the reason.
 
-Real headers are dirty.  What cannot be trusted is left out with a warning that names the card;
-only a frame that cannot be read as FITS, or is cut short, is refused.
+Real headers are dirty: whatever is wrong with a card costs that card.  Only a frame that cannot be
+read as FITS, is cut short, or whose pixels are not those that were written, is refused.
 """
 
 from __future__ import annotations
 
-import math
+import bz2
+import gzip
+import io
 import re
 import stat
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from snfpipe import fclass
 from snfpipe.errors import SnfError, printable, shown
+from snfpipe.ingest.cards import Frame, add_cards, read_cards
+from snfpipe.ingest.judge import judge, odd_sections, serious
 from snfpipe.names import RawName
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
+    from astropy.io.fits import HDUList
 
-_SECTION = re.compile(r"\[(\d+):(\d+),(\d+):(\d+)\]")
-_ABSURD = 9999999  # what the camera programs write for a sensor that is not there
-_SECTIONS = ("BIASSEC", "BIASSEC1", "BIASSEC2", "DATASEC", "DATASEC1", "DATASEC2")
-_SKIPPED = {"", "COMMENT", "HISTORY", "BZERO", "BSCALE", "CHECKSUM", "DATASUM"}
-
-#: Card -> lowest and highest value that can be true.
-_RANGES: dict[str, tuple[float, float]] = {
-    "EXPTIME": (0.0, 1e5),
-    "DARKTIME": (0.0, 1e5),
-    "AIRMASS": (1.0, 40.0),
-    "PARANG": (-360.0, 360.0),
-    "PRESSURE": (500.0, 700.0),
-    "TEMP": (-30.0, 40.0),
-    "JD": (2451544.5, 2488069.5),  # 2000 to 2099
-}
-
-#: What the weather station gives; where it is away, all of them read 0, some of which can be true.
-_STATION = ("PRESSURE", "TEMP", "HUMIDITY", "WINDSPD", "WINDDIR", "DEWPOINT")
-_NEVER_ZERO = {"PRESSURE", "HUMIDITY"}
+_ENDING = re.compile(r"\.fits(\.(gz|bz2|fz))?\Z", re.IGNORECASE)
+_UNPACKERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+#: Cards of a compressed image that tell of its tiles, and those that stand for the image's own.
+_OF_TILES = re.compile(r"Z[A-Z]+\d*|XTENSION|BITPIX|NAXIS\d*|[PG]COUNT|T(FIELDS|TYPE\d|FORM\d)")
+_OF_IMAGE = re.compile(r"Z(BITPIX|NAXIS\d*)")
+_LARGEST = 1 << 30  #: bytes of an uncompressed frame; what grows larger is none
 
 
 class BadFits(SnfError):
     """A frame that cannot be taken; the message is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What the header of a frame says, and what was odd about it."""
+def frame_name(file_name: str) -> RawName:
+    """Return the raw name of a file, whose ending may say ``.FITS``, or a compression.
 
-    name: RawName
-    cards: Mapping[str, Any]
-    warnings: tuple[str, ...]
-
-    def number(self, card: str) -> float | None:
-        """Return a card's value where it is a number that can be true."""
-        value = self.cards.get(card)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        if value == 0 and card in self.away:
-            return None
-        low, high = _RANGES.get(card, (-math.inf, math.inf))
-        return float(value) if low <= value <= high else None
-
-    def text(self, card: str, limit: int = 40) -> str:
-        """Return a card's text, cut to `limit`; what cannot be printed becomes ``?``."""
-        value = self.cards.get(card)
-        text = "" if value is None else str(value).strip()[:limit]
-        return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-    @property
-    def away(self) -> tuple[str, ...]:
-        """The cards of a weather station that is not there."""
-        return _station_away(self.cards)
+    Raises
+    ------
+    BadName
+        It follows no rule of raw names.
+    """
+    return RawName.parse(_ENDING.sub(".fits", file_name))
 
 
 def read_frame(path: Path, name: RawName) -> Frame:
@@ -84,136 +54,108 @@ def read_frame(path: Path, name: RawName) -> Frame:
     Raises
     ------
     BadFits
-        It is no FITS file, is cut short, or holds no image.
+        It is no FITS file, is cut short or damaged, or holds no image.
     OSError
         It is not there, or cannot be opened.
     """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise BadFits("no plain file")
+    if not found.st_size:
+        raise BadFits("the file is empty")
+    cards: dict[str, Any] = {}
+    faults: list[tuple[str, str]] = []
+    notes: list[str] = []
+    images = 0
+    with path.open("rb") as stored:
+        try:
+            with _hdus(_unpacked(path, stored), notes) as (file, hdus):
+                for number, hdu in enumerate(hdus):
+                    own, found_here = _cards_of(hdu)
+                    faults += [*found_here, *_damage(file, hdu, own)]
+                    add_cards(cards, own, number)
+                    images += own.get("NAXIS", 0) == 2
+                    notes += odd_sections(own, (own.get("NAXIS1", 0), own.get("NAXIS2", 0)))
+        except BadFits:
+            raise
+        except Exception as error:  # astropy raises whatever a broken header leads it into
+            raise BadFits(f"not readable as FITS: {shown(error)}") from error
+    if not images:
+        raise BadFits("no image in it")
+    problems, odd = judge(Frame(name, cards))
+    problems += [what for card, what in faults if serious(card)]
+    odd += [what for card, what in faults if not serious(card)]
+    return Frame(name, cards, tuple(dict.fromkeys((*odd, *notes))), tuple(dict.fromkeys(problems)))
+
+
+def _unpacked(path: Path, stored: BinaryIO) -> BinaryIO:
+    """Return a frame's FITS file; a compressed one is unpacked in memory."""
+    unpack = _UNPACKERS.get(path.suffix.lower())
+    if unpack is None:
+        return stored
+    with unpack(stored) as packed:
+        content = packed.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise BadFits(f"over {_LARGEST} bytes once it is unpacked")
+    return io.BytesIO(content)
+
+
+@contextmanager
+def _hdus(file: BinaryIO, notes: list[str]) -> Iterator[tuple[BinaryIO, HDUList]]:
+    """Open a FITS file as it is stored, tiles and all; what astropy warns of is noted."""
     from astropy.io import fits
     from astropy.io.fits.verify import VerifyWarning
 
-    found = path.stat()
-    size = found.st_size
-    if not stat.S_ISREG(found.st_mode):
-        raise BadFits("no plain file")
-    if not size:
-        raise BadFits("the file is empty")
-    cards: dict[str, Any] = {}
-    odd: list[str] = []
-    images = 0
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            warnings.simplefilter("ignore", VerifyWarning)
-            warnings.filterwarnings("ignore", message=".*may have been truncated.*")
-            with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
-                for number, hdu in enumerate(hdus):
-                    info = hdu.fileinfo()
-                    promised = info["datLoc"] + hdu.size
-                    if promised > size:
-                        raise BadFits(f"cut short: {size} bytes of at least {promised}")
-                    images += hdu.header.get("NAXIS", 0) == 2
-                    _add_cards(cards, hdu.header, number)
-                    odd += _odd_sections(hdu.header)
-            odd += sorted({printable(warning.message)[:200] for warning in said})
-    except BadFits:
-        raise
-    except Exception as error:  # astropy raises whatever a broken header leads it into
-        raise BadFits(f"not readable as FITS: {shown(error)}") from error
-    if not images:
-        raise BadFits("no image in it")
-    return Frame(name, cards, (*_odd(name, cards), *odd))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", VerifyWarning)
+        warnings.filterwarnings("ignore", message=".*may have been truncated.*")
+        with fits.open(
+            file, memmap=False, do_not_scale_image_data=True, disable_image_compression=True
+        ) as hdus:
+            yield file, hdus
+    notes += sorted({printable(warning.message)[:200] for warning in said})
 
 
-def _add_cards(cards: dict[str, Any], header: Header, number: int) -> None:
-    """Add the cards of an HDU; what differs from an earlier one's gets the number behind it."""
-    for key, value in header.items():
-        if key in _SKIPPED:
-            continue
-        plain = _plain(value)
-        if cards.setdefault(key, plain) != plain:
-            cards.setdefault(f"{key}@{number}", plain)
+def _cards_of(hdu: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Return the cards of an HDU, and what is wrong with them; of tiles, those of the image."""
+    own, faults = read_cards(hdu.header)
+    if own.get("ZIMAGE") is not True:
+        return own, faults
+    image = {key: value for key, value in own.items() if not _OF_TILES.fullmatch(key)}
+    return image | {key[1:]: own[key] for key in own if _OF_IMAGE.fullmatch(key)}, faults
 
 
-def _plain(value: Any) -> Any:
-    """Return a card's value as JSON can hold it; a card without a value has None."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    return str(value)
+def _damage(file: BinaryIO, hdu: Any, cards: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield that a header was changed after it was written; refuse pixels that were.
+
+    Checksums are those of the FITS standard 4.0, section 4.4.2.7.
+    """
+    info = hdu.fileinfo()
+    size = file.seek(0, io.SEEK_END)
+    promised = info["datLoc"] + hdu.size
+    if promised > size:
+        raise BadFits(f"cut short: {size} bytes of at least {promised}")
+    stated = str(cards.get("DATASUM", "")).strip()
+    if stated.isdecimal():
+        found = _ones_complement(file, info["datLoc"], info["datLoc"] + info["datSpan"])
+        if found != int(stated):
+            raise BadFits(f"its pixels are not those that were written: DATASUM is {found}")
+    if "CHECKSUM" in cards:
+        found = _ones_complement(file, info["hdrLoc"], info["datLoc"] + info["datSpan"])
+        if found not in (0, 0xFFFFFFFF):
+            what = "its header" if stated.isdecimal() else "its header or pixels"
+            yield "CHECKSUM", f"CHECKSUM is wrong: {what} changed after it was written"
 
 
-def _odd(name: RawName, cards: Mapping[str, Any]) -> list[str]:
-    """Say what is odd about a header, each naming its card."""
-    found = []
-    unknown = fclass.warning(name.fclass, 0)
-    if unknown:
-        found.append(unknown)
-    stated = cards.get("FCLASS")
-    if isinstance(stated, str):
-        found.append(f"FCLASS is the text {shown(stated)}, not a number")
-    if stated is not None and str(stated).strip().lstrip("0") != str(name.fclass):
-        found.append(f"FCLASS {shown(stated)} is not that of the name, {name.fclass:02}")
-    filename = cards.get("FILENAME")
-    if filename is not None and filename != str(name):
-        found.append(f"FILENAME {shown(filename)} is not the file's name")
-    if "MJD-OBS" not in cards:
-        found.append("MJD-OBS is missing")
-    found += _odd_numbers(cards)
-    found += _odd_time(cards)
-    return found
+def _ones_complement(file: BinaryIO, start: int, end: int) -> int:
+    """Return the 32-bit one's complement sum of a part of a file."""
+    import numpy as np
 
-
-def _odd_numbers(cards: Mapping[str, Any]) -> list[str]:
-    """Say which numbers cannot be true."""
-    found = [f"{card}={value}: no such sensor" for card, value in cards.items()
-             if value == _ABSURD]  # fmt: skip
-    found += [f"{card}=0: no such sensor" for card in _station_away(cards)]
-    for card, (low, high) in _RANGES.items():
-        value = cards.get(card)
-        if value is None or (value == 0 and card in _STATION):
-            continue
-        if isinstance(value, bool | str) or not low <= value <= high:
-            found.append(f"{card}={shown(value)}: left out, expected {low:g} to {high:g}")
-    return found
-
-
-def _station_away(cards: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the cards of sensors that all read 0, among them one that never can."""
-    zeros = tuple(
-        card for card in _STATION
-        if not isinstance(cards.get(card), bool) and cards.get(card) == 0
-    )  # fmt: skip
-    return zeros if _NEVER_ZERO.intersection(zeros) else ()
-
-
-def _odd_time(cards: Mapping[str, Any]) -> list[str]:
-    """Say where DATE-OBS and JD disagree."""
-    date, julian = cards.get("DATE-OBS"), cards.get("JD")
-    if not isinstance(date, str) or isinstance(julian, bool) or not isinstance(julian, int | float):
-        return []
-    try:
-        moment = datetime.fromisoformat(date)
-    except ValueError:
-        return [f"DATE-OBS={shown(date)}: no date"]
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    off_s = (moment - datetime(2000, 1, 1, 12, tzinfo=UTC)).total_seconds()
-    off_s -= (julian - 2451545.0) * 86400
-    return [f"DATE-OBS is {off_s:+.0f} s off JD"] if abs(off_s) > 5 else []
-
-
-def _odd_sections(header: Header) -> Iterator[str]:
-    """Yield which sections of an HDU lie outside its image, or are none."""
-    nx, ny = header.get("NAXIS1", 0), header.get("NAXIS2", 0)
-    for card in _SECTIONS:
-        if card not in header:
-            continue
-        value = header[card]
-        match = _SECTION.fullmatch(value.strip()) if isinstance(value, str) else None
-        if not match:
-            yield f"{card}={shown(value)}: no section like [1:1024,1:4096]"
-            continue
-        x0, x1, y0, y1 = (int(number) for number in match.groups())
-        if not (1 <= x0 <= x1 <= nx and 1 <= y0 <= y1 <= ny):
-            yield f"{card}={value} lies outside the image of {nx} x {ny}"
+    file.seek(start)
+    content = file.read(end - start)
+    words = np.frombuffer(content + bytes(-len(content) % 4), dtype=">u4")
+    total = int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from snfpipe.states import IN_HAND, State
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 _DEFAULTS = {field.name: field.default for field in fields(EngineOutcome)}
+_VALUES = attrgetter(*_DEFAULTS)
 
 #: Which jobs somebody looks after: a condition on Production, Job and Attempt.
 Whose = sa.ColumnElement[bool]
@@ -45,8 +47,8 @@ class InHand:
     @property
     def attempt(self) -> AttemptFolder:
         """The attempt's folder."""
-        attempts = self.jobs / self.folder / f"{self.name}.attempts"
-        return AttemptFolder(attempts / f"{self.number:03}-{self.token}", self.name)
+        folder = self.jobs / self.folder
+        return AttemptFolder.numbered(folder, self.name, self.number, self.token)
 
 
 def of_project(project: Project) -> Whose:
@@ -68,11 +70,10 @@ def in_hand(
     lost_since: datetime | None = None,
 ) -> list[InHand]:
     """Return jobs in hand (or in other `states`), and those given up as lost since a moment."""
-    wanted: Whose = Job.state.in_([state.value for state in states])
+    wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)
-        given_up = sa.and_(Job.state == State.LOST.value, of_late)
-        wanted = sa.or_(wanted, given_up)
+        wanted = sa.or_(wanted, sa.and_(Job.state == State.LOST.value, of_late))
     query = (
         sa.select(
             Job.id, Production.id, Production.name, Job.name, Job.unit, Production.version,
@@ -84,12 +85,11 @@ def in_hand(
         .where(whose, wanted)
         .order_by(Job.id)
     )  # fmt: skip
-    rows = session.execute(query).all()
+    rows = session.connection().execute(query).all()  # of the ORM they need nothing
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
-    state_of = {state.value: state for state in State}
     return [
         InHand(
-            ident, production_id, production, name, unit, jobs[version], folder, state_of[state],
+            ident, production_id, production, name, unit, jobs[version], folder, State(state),
             token, number, engine_id, submitted, outcome_of(accounting),
         )
         for ident, production_id, production, name, unit, version, folder, state, token, number,
@@ -110,5 +110,5 @@ def outcome_of(stored: Mapping[str, Any] | None) -> EngineOutcome | None:
 
 def stored(outcome: EngineOutcome) -> dict[str, Any]:
     """Return an engine's word as it is stored with an attempt: what it says, and no more."""
-    said = {name: getattr(outcome, name) for name in _DEFAULTS}
-    return {name: value for name, value in said.items() if value != _DEFAULTS[name]}
+    said = zip(_DEFAULTS.items(), _VALUES(outcome), strict=True)
+    return {name: value for (name, default), value in said if value != default}

@@ -8,12 +8,10 @@ from snfpipe.config.project import Project
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import InHand, Whose, in_hand, stored_specs
-from snfpipe.jobs.postmortem import Outcome
-from snfpipe.jobs.products import Ended
+from snfpipe.jobs.products import never_started
 from snfpipe.jobs.register import register
 from snfpipe.states import State
 from snfpipe.worker import ledger
-from snfpipe.worker.spec import JobSpec
 from snfpipe.worker.starting import close
 
 
@@ -41,13 +39,10 @@ def cancel(
     unsent = [job for job in jobs if job.state is State.CLAIMED and close(job.attempt, "cancel")]
     with database.read() as session:
         specs = stored_specs(session, [job.token for job in unsent])
-    register(project, database, [_cancelled(job, specs[job.token], by) for job in unsent])
+    ended = [
+        never_started(it.job_id, it.production_id, specs[it.token], f"cancelled by {by}",
+                      State.CANCELLED)
+        for it in unsent
+    ]  # fmt: skip
+    register(project, database, ended)
     return jobs
-
-
-def _cancelled(job: InHand, spec: JobSpec, by: str) -> Ended:
-    """Return the end of a job that never started."""
-    reason = f"cancelled by {by}"
-    missing = {product.name: reason for product in spec.products}
-    outcome = Outcome(State.CANCELLED, reason, missing=missing)
-    return Ended(job.job_id, job.production_id, spec, outcome)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from snfpipe.db import store
 from snfpipe.db.models import DeletedParent, File, Job, Process, ProcessParent, ProductIndex
+from snfpipe.grouping import grouped
 from snfpipe.names import INDEX_DIGITS
 
 Link = tuple[str, str]  # child, parent
@@ -33,30 +34,26 @@ def mark_children(session: Session, job_ids: Iterable[int], moment: datetime) ->
         When they are deleted.
     """
     job_ids = set(job_ids)
-    rows = []
     child = sa.orm.aliased(Process)
-    for part in store.chunks(sorted(job_ids)):
-        query = (
-            sa.select(ProcessParent.child, ProcessParent.parent, child.job_id, Job.name)
-            .join(Process, Process.id_process == ProcessParent.parent)
-            .join(Job, Job.id == Process.job_id)
-            .join(child, child.id_process == ProcessParent.child)
-            .where(Process.job_id.in_(part))
-        )
-        rows += [
-            (made, parent, job)
-            for made, parent, job_id, job in session.execute(query)
-            if job_id not in job_ids
-        ]
-    checksums = _checksums(session, {parent for _child, parent, _job in rows}, live=False)
+    query = (
+        sa.select(ProcessParent.child, ProcessParent.parent, child.job_id, Job.name)
+        .join(Process, Process.id_process == ProcessParent.parent)
+        .join(Job, Job.id == Process.job_id)
+        .join(child, child.id_process == ProcessParent.child)
+    )
+    rows = [
+        (made, parent, job)
+        for made, parent, job_id, job in store.rows_in(session, query, Process.job_id, job_ids)
+        if job_id not in job_ids
+    ]
+    parents = {parent for _child, parent, _job in rows}
+    checksums = _checksums(session, parents, live=False)
     _add(
         session,
         [(made, parent, checksums.get(parent, ""), job) for made, parent, job in rows],
         moment,
     )
-    parents = sorted({parent for _child, parent, _job in rows})
-    for names in store.chunks(parents):
-        session.execute(sa.delete(ProcessParent).where(ProcessParent.parent.in_(names)))
+    store.change_in(session, sa.delete(ProcessParent), ProcessParent.parent, parents)
 
 
 def link_or_mark(
@@ -66,11 +63,9 @@ def link_or_mark(
 
     ``checksums``: parent -> the bytes the child was made from, as far as known.
     """
-    wanted = {parent for _child, parent in links}
-    there: set[str] = set()
-    for part in store.chunks(sorted(wanted)):
-        query = sa.select(Process.id_process).where(Process.id_process.in_(part))
-        there.update(session.scalars(query))
+    ident = Process.id_process
+    wanted = [parent for _child, parent in links]
+    there = set(store.scalars_in(session, sa.select(ident), ident, wanted))
     _link(session, [link for link in links if link[1] in there])
     lost = [
         (child, parent, checksums.get(parent, ""), "")
@@ -82,30 +77,28 @@ def link_or_mark(
 
 def relink(session: Session, id_processes: Collection[str]) -> None:
     """Undo the marks for want of processes that stand now, the same to the byte."""
-    by_base: dict[str, list[str]] = {}
-    for ident in id_processes:
-        by_base.setdefault(ident[:-INDEX_DIGITS], []).append(ident)
+    by_base = grouped((ident[:-INDEX_DIGITS], ident) for ident in id_processes)
     _relink(session, DeletedParent.base, by_base, by_base)
 
 
 def relink_children(session: Session, children: Collection[str]) -> None:
     """Undo those marks on `children` for which a parent of the same bytes stands."""
-    bases: set[str] = set()
-    for part in store.chunks(sorted(children)):
-        query = sa.select(DeletedParent.base).where(DeletedParent.child.in_(part))
-        bases.update(session.scalars(query))
-    candidates = {}
-    for part in store.chunks(sorted(bases)):
-        lasts = sa.select(ProductIndex.base, ProductIndex.last).where(ProductIndex.base.in_(part))
-        for base, last in session.execute(lasts):
-            candidates[base] = [f"{base}{n:0{INDEX_DIGITS}}" for n in range(last + 1)]
-    _relink(session, DeletedParent.child, children, candidates)
+    bases = store.scalars_in(session, sa.select(DeletedParent.base), DeletedParent.child, children)
+    _relink(session, DeletedParent.child, children, generations(session, bases))
+
+
+def generations(session: Session, bases: Iterable[str]) -> dict[str, list[str]]:
+    """Return base -> all process ids that were ever given to a product of it."""
+    indices = sa.select(ProductIndex.base, ProductIndex.last)
+    return {
+        base: [f"{base}{n:0{INDEX_DIGITS}}" for n in range(last + 1)]
+        for base, last in store.rows_in(session, indices, ProductIndex.base, bases)
+    }
 
 
 def forget(session: Session, children: Collection[str]) -> None:
     """Drop the marks on processes that were made anew."""
-    for part in store.chunks(sorted(children)):
-        session.execute(sa.delete(DeletedParent).where(DeletedParent.child.in_(part)))
+    store.change_in(session, sa.delete(DeletedParent), DeletedParent.child, children)
 
 
 def _relink(
@@ -123,14 +116,10 @@ def _relink(
     candidates : mapping
         Base -> process ids.
     """
-    marks: list[tuple[str, str, str, str]] = []
-    for part in store.chunks(sorted(values)):
-        query = sa.select(
-            DeletedParent.child, DeletedParent.parent, DeletedParent.base, DeletedParent.checksum
-        ).where(column.in_(part))
-        marks += [(made, of, base, was) for made, of, base, was in session.execute(query)]
-    if not marks:
-        return
+    query = sa.select(
+        DeletedParent.child, DeletedParent.parent, DeletedParent.base, DeletedParent.checksum
+    )
+    marks = list(store.rows_in(session, query, column, values))
     wanted = {ident for *_rest, base, _sum in marks for ident in candidates.get(base, ())}
     checksums = _checksums(session, wanted, live=True)
     for child, parent, base, checksum in marks:
@@ -172,14 +161,11 @@ def _link(session: Session, links: Iterable[Link]) -> None:
 
 def _checksums(session: Session, id_processes: Iterable[str], *, live: bool) -> dict[str, str]:
     """Return process id -> checksum of the main file, of all processes or of live ones."""
-    found: dict[str, str] = {}
-    for part in store.chunks(sorted(id_processes)):
-        query = (
-            sa.select(File.id_process, File.checksum)
-            .join(Process, Process.id_process == File.id_process)
-            .where(File.id_process.in_(part), File.role == "main")
-        )
-        if live:
-            query = query.where(Process.state == "live")
-        found.update({ident: checksum for ident, checksum in session.execute(query)})
-    return found
+    query = (
+        sa.select(File.id_process, File.checksum)
+        .join(Process, Process.id_process == File.id_process)
+        .where(File.role == "main")
+    )
+    if live:
+        query = query.where(Process.state == "live")
+    return dict(store.rows_in(session, query, File.id_process, id_processes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 from snfpipe.config.project import Project
@@ -13,16 +12,7 @@ from snfpipe.errors import Refused
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import ExpectedProduct, UnitPlan, selection
 from snfpipe.worker.script import environment
-from snfpipe.worker.spec import JobSpec, Product
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Which attempt at a job: its number, its token, its folder."""
-
-    number: int
-    token: str
-    folder: Path
+from snfpipe.worker.spec import AttemptFolder, JobSpec, Product
 
 
 def variables_of(project: Project, step: Step) -> dict[str, str]:
@@ -52,7 +42,7 @@ def job_spec(
     project: Project,
     step: Step,
     plan: UnitPlan,
-    attempt: Attempt,
+    attempt: AttemptFolder,
     names: Sequence[ProductName],
     variables: Mapping[str, str],
     *,
@@ -67,7 +57,7 @@ def job_spec(
         What is produced.
     plan : UnitPlan
         The unit, as its plan selected it.
-    attempt : Attempt
+    attempt : AttemptFolder
         Which attempt.
     names : sequence of ProductName
         A name for each of the plan's owed products.
@@ -108,7 +98,7 @@ def job_spec(
         version=project.version.label,
         token=attempt.token,
         number=attempt.number,
-        folder=str(attempt.folder),
+        folder=str(attempt.path),
         archive=str(project.site.archive),
         environment=dict(variables),
         limits={
@@ -173,11 +163,9 @@ def unregistered(
     Refused
         Every index is taken.
     """
-    token = secrets.token_hex(8)
     job = step.job_name(plan.unit)
-    attempts = place / f"{job}.attempts"
-    number = 1 + max((int(it.name[:3]) for it in attempts.glob("[0-9][0-9][0-9]-*")), default=0)
-    folder = attempts / f"{number:03}-{token}"
+    number = 1 + max((it.number for it in AttemptFolder.all_of(place, job)), default=0)
+    attempt = AttemptFolder.numbered(place, job, number, secrets.token_hex(8))
     for index in range(10**INDEX_DIGITS):
         names = [product_name(project, owed, index) for owed in plan.expected]
         if taken.isdisjoint(name.stem for name in names):
@@ -188,6 +176,6 @@ def unregistered(
             hint="move products away, or call it in another folder",
         )
     return job_spec(
-        project, step, plan, Attempt(number, token, folder), names, variables_of(project, step),
+        project, step, plan, attempt, names, variables_of(project, step),
         keep=keep, stays_in=str(place),
     )  # fmt: skip

@@ -9,13 +9,13 @@ and two may harvest the same jobs.
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
@@ -68,14 +68,13 @@ class Harvester:
     def __init__(
         self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
     ) -> None:
-        self._project = project
-        self._database = database
-        self._engine = engine
+        self._project, self._database, self._engine = project, database, engine
         self._whose = of_project(project) if whose is None else whose
         self._queue = SharedQueue(project.site, database, engine)
         self._sizes: dict[str, int] = {}
         self._gone_since: dict[str, float] = {}
-        self._in_doubt = False
+        #: Whether the last look left jobs open for the grace: without a trace, or in error.
+        self.in_doubt = False
         #: Why the last look left jobs open that are over; they are in the next one.
         self.trouble: ServiceUnavailable | None = None
 
@@ -113,16 +112,15 @@ class Harvester:
     def note(self, lost_since: datetime | None = None) -> list[Over]:
         """Bring the rows of jobs in hand up to date; return those that are over, not settled."""
         with uncollected():
-            over = self._note(lost_since)
+            over = self._note(self._jobs(lost_since))
         if over:
             killpoint("harvest:after-note")
         return over
 
-    def _note(self, lost_since: datetime | None) -> list[Over]:
-        """Do what :meth:`note` says."""
-        jobs = self._jobs(lost_since)
+    def _note(self, jobs: Sequence[InHand]) -> list[Over]:
+        """Do what :meth:`note` says of jobs."""
+        self.in_doubt = False
         if not jobs:
-            self._in_doubt = False
             return []
         self._sizes = {job.token: self._sizes.get(job.token, 0) for job in jobs}
         tokens = self._sizes.keys()
@@ -135,8 +133,7 @@ class Harvester:
             given_up = self._give_up(silent)
             doubtful = [it for it in silent if it.job.state is not State.LOST]
             states = [look.states.get(job.engine_id or "") for job in known]
-            in_error = states.count(EngineState.ERROR)
-            self._in_doubt = len(doubtful) + in_error > len(given_up)
+            self.in_doubt = len(doubtful) + states.count(EngineState.ERROR) > len(given_up)
             over += given_up
             note(self._database, moved, over)
         except BaseException:
@@ -144,16 +141,11 @@ class Harvester:
             raise
         return over
 
-    @property
-    def in_doubt(self) -> bool:
-        """Whether the last look left jobs open for the grace: without a trace, or in error."""
-        return self._in_doubt
-
     def preview(self, lost_since: datetime | None = None) -> list[tuple[InHand, Ended]]:
         """Return the jobs that the next :meth:`look` would settle, and how; change nothing."""
         jobs = self._jobs(lost_since)
         _moved, over, _silent = self._sort(jobs, self._engine.snapshot() if jobs else {})
-        return [(it.job, ended) for it in over if (ended := self._judge(it)) is not None]
+        return [(it.job, ended) for it in over for ended in self.judge([it])]
 
     def judge(self, over: Iterable[Over]) -> list[Ended]:
         """Say what became of jobs that are over; those whose script still runs are left out."""
@@ -164,7 +156,7 @@ class Harvester:
 
         Returns what :meth:`look` does.
         """
-        settled = self.look(store.utc_now() - LATE)
+        settled = self.look(clock.utc_now() - LATE)
         self.clear_incoming()
         return settled
 
@@ -184,7 +176,7 @@ class Harvester:
                 .where(Attempt.token.in_(tokens))
             )
             rows = session.execute(query).all()
-        of_late = store.utc_now() - LATE
+        of_late = clock.utc_now() - LATE
         for token, current, state, ended in rows:
             may_end = state in IN_HAND or (state == State.LOST and ended and ended >= of_late)
             if token != current or not may_end:
@@ -228,8 +220,8 @@ class Harvester:
                 over.append(Over(job, accounting))
             elif state is None:
                 if job.state is not State.LOST or self._has_grown(job):
-                    has_ended = _has_ended(ledger.read(job.attempt.ledger))
-                    (over if has_ended else silent).append(Over(job, accounting))
+                    kinds = {record["kind"] for record in ledger.read(job.attempt.ledger)}
+                    (over if kinds & {"end", "ending"} else silent).append(Over(job, accounting))
             elif state is not EngineState.RUNNING:
                 if job.state not in (_STATE_OF[state], State.RUNNING):
                     moved.append(Moved(job, _STATE_OF[state]))
@@ -258,8 +250,8 @@ class Harvester:
 
     def _grace_is_over(self, job: InHand, more_s: float = 0.0) -> bool:
         """Tell whether a job has been without a trace for the engine's grace, or was cancelled."""
-        since = self._gone_since.setdefault(job.token, time.monotonic())
-        if time.monotonic() - since >= self._engine.grace_s + more_s:
+        since = self._gone_since.setdefault(job.token, clock.monotonic())
+        if clock.monotonic() - since >= self._engine.grace_s + more_s:
             return True
         return not more_s and last_of(ledger.read(job.attempt.ledger), "cancel") is not None
 
@@ -268,9 +260,8 @@ class Harvester:
 
         One whose script takes the unit just now is given a second to say so.
         """
-        if last_of(ledger.read(job.attempt.ledger), "starting") is not None:
-            return True
-        return close(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
+        begun = last_of(ledger.read(job.attempt.ledger), "starting") is not None
+        return begun or close(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
 
     def _found_again(self, jobs: Sequence[InHand]) -> set[str]:
         """Note the ids of jobs that the engine has under another one than we know."""
@@ -318,7 +309,7 @@ class Harvester:
             complaint=last_line(folder.err) or last_line(folder.engine_err),
         )  # fmt: skip
         if outcome is None or (outcome.state is State.LOST and not given_up):
-            self._in_doubt = self._in_doubt or job.state is not State.LOST
+            self.in_doubt = self.in_doubt or job.state is not State.LOST
             return None  # not to be said yet
         if outcome.state is State.LOST and job.state is State.LOST:
             return None  # known
@@ -331,11 +322,6 @@ class Harvester:
         except (OSError, ValueError):
             with self._database.read() as session:
                 return stored_specs(session, [job.token])[job.token]
-
-
-def _has_ended(records: Sequence[Record]) -> bool:
-    """Tell whether a ledger says that its script came to an end."""
-    return last_of(records, "end") is not None or last_of(records, "ending") is not None
 
 
 def last_of(records: Sequence[Record], kind: str) -> Record | None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from snfpipe.config.site import Site
 from snfpipe.db import store
@@ -67,23 +65,18 @@ def note_late_ends(database: Database, site: Site, whose: Whose, since: datetime
         rows = session.execute(query).all()
     found = []
     for token, number, noted, job, attempts, folder, version in rows:
-        place = site.jobs.parent / version / folder / f"{job}.attempts" / f"{number:03}-{token}"
-        ended = _end_of(place, job)
+        place = site.jobs.parent / version / folder
+        ended = _end_of(AttemptFolder.numbered(place, job, number, token))
         if ended is not None and ended != noted:  # a row that was noted has the ledger's moment
             found.append(LateEnd(token, job, number, attempts, ended))
-    if found:
-        database.transact(lambda session: _note(session, found))
+    told = [{"token": it.token, "ended_at": it.ended, "reason": it.text} for it in found]
+    if told:
+        database.transact(lambda session: store.update_rows(session, Attempt, told, ["token"]))
     return found
 
 
-def _end_of(place: Path, job: str) -> datetime | None:
+def _end_of(attempt: AttemptFolder) -> datetime | None:
     """Return when an attempt ended, as its ledger says."""
-    records = ledger.read(AttemptFolder(place, job).ledger)
+    records = ledger.read(attempt.ledger)
     ends = [record["time"] for record in records if record["kind"] in ("ending", "end")]
     return moment_of(ends[-1]) if ends else None
-
-
-def _note(session: Session, found: list[LateEnd]) -> None:
-    """Write the rows."""
-    rows = [{"token": it.token, "ended_at": it.ended, "reason": it.text} for it in found]
-    store.update_rows(session, Attempt, rows, ["token"])

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snfpipe.killpoint import killpoint
 from snfpipe.states import State
+from snfpipe.wholefile import write_whole
 from snfpipe.worker.document import document
 
 FORMAT = 1
@@ -91,13 +91,7 @@ def write_manifest(path: Path, text: str) -> None:
             return
     except OSError:
         path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    killpoint("manifest:before-rename")
-    aside.replace(path)
+    write_whole(path, text, sync=True, point="manifest:before-rename")
 
 
 def write_manifests(settled: Iterable[Settled]) -> list[Settled]:

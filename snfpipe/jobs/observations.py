@@ -9,17 +9,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.jobs.active import InHand, stored
 from snfpipe.jobs.postmortem import moment_of
-from snfpipe.states import State
+from snfpipe.states import WITH_ENGINE, State
 from snfpipe.worker.ledger import Record
-
-#: States of a job that the engine has, or had when it was last looked at.
-_WITH_ENGINE = (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +40,22 @@ class Moved:
 
 def note(database: Database, moved: Sequence[Moved], over: Sequence[Over]) -> None:
     """Store new states, and what the engine says of ends."""
-    changes = [*moved, *(Moved(it.job, State.ENDED) for it in over if _ends_now(it))]
+    ends = [it.job for it in over if it.job.state in WITH_ENGINE and not it.given_up]
+    changes = [*moved, *(Moved(job, State.ENDED) for job in ends)]
     for part in store.chunks(changes):
         database.transact(partial(_write_states, part))
-    told = [it for it in over if it.accounting is not None and it.job.accounting is None]
-    for ends in store.chunks(told):
-        database.transact(partial(_write_facts, ends))
-
-
-def _ends_now(over: Over) -> bool:
-    """Tell whether *ended* is to be noted of a job that is over."""
-    return over.job.state in _WITH_ENGINE and not over.given_up
+    told = [
+        {"token": it.job.token, **_facts(it.accounting)}
+        for it in over
+        if it.accounting is not None and it.job.accounting is None
+    ]
+    for rows in store.chunks(told):
+        database.transact(partial(store.update_rows, model=Attempt, rows=rows, match=["token"]))
 
 
 def _write_states(moved: Sequence[Moved], session: Session) -> None:
     """Change the states of jobs that are where they were seen."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     for before in {it.job.state for it in moved}:
         rows = [
             {"id": it.job.job_id, "token": it.job.token, "state": it.state.value, "updated": moment}
@@ -75,12 +73,6 @@ def _write_states(moved: Sequence[Moved], session: Session) -> None:
         if it.starting
     ]
     store.update_rows(session, Attempt, started, ["token"])
-
-
-def _write_facts(over: Sequence[Over], session: Session) -> None:
-    """Keep what the engine says of ends."""
-    rows = [{"token": it.job.token, **_facts(it.accounting)} for it in over if it.accounting]
-    store.update_rows(session, Attempt, rows, ["token"])
 
 
 def _facts(outcome: EngineOutcome) -> dict[str, Any]:

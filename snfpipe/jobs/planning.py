@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db import store
@@ -30,7 +31,8 @@ from snfpipe.db.models import (
 )
 from snfpipe.db.session import Database
 from snfpipe.errors import Refused
-from snfpipe.jobs import driver, expand, root
+from snfpipe.grouping import grouped
+from snfpipe.jobs import driver, root
 from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
     Settled,
@@ -42,11 +44,8 @@ from snfpipe.jobs.manifest import (
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
-from snfpipe.states import CLAIMABLE, IN_HAND, SETTLED, State, check_change
-from snfpipe.worker.spec import JobSpec
-
-#: States of a job whose products may yet be registered; a lost one may end late.
-_MAY_REGISTER = sorted({*IN_HAND, State.LOST})
+from snfpipe.states import CLAIMABLE, MAY_REGISTER, SETTLED, State, check_change
+from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,7 @@ def create(project: Project, database: Database, step: Step, units: Sequence[str
     """Give those of `units` a job that have none; nobody works on it before it is claimed."""
 
     def work(session: Session) -> None:
-        production_id = ensure_production(session, project, step)
-        _lock_rows(session, step, production_id, units)
+        _lock_rows(session, step, ensure_production(session, project, step), units)
 
     database.transact(work)
 
@@ -146,17 +144,13 @@ def plan_jobs(
     changes: list[dict[str, Any]] = []
     for plan in free:
         row = rows[plan.unit]
-        number = row.attempts + 1
-        token = secrets.token_hex(8)
-        folder = project.site.jobs / row.folder / f"{row.name}.attempts" / f"{number:03}-{token}"
-        spec = job_spec(
-            project, step, plan, expand.Attempt(number, token, folder), names[plan.unit],
-            variables, keep=keep,
-        )  # fmt: skip
+        place = project.site.jobs / row.folder
+        folder = AttemptFolder.numbered(place, row.name, row.attempts + 1, secrets.token_hex(8))
+        spec = job_spec(project, step, plan, folder, names[plan.unit], variables, keep=keep)
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
-            path = manifest_path(project.site.jobs / row.folder, row.name)
+            path = manifest_path(place, row.name)
             settled.append(_settle(spec, row, path, plan.verdict, attempt, change))
         else:
             check_change(row.name, row.state, State.CLAIMED)
@@ -166,7 +160,9 @@ def plan_jobs(
         changes.append(change)
     store.insert(session, Attempt, attempts)
     store.update_rows(session, Job, changes, ["id"])
-    _supersede(session, [rows[plan.unit].id for plan in free if plan.verdict])
+    live = sa.update(Process).where(Process.state == "live").values(state="superseded")
+    retired = [rows[plan.unit].id for plan in free if plan.verdict]  # they no longer make any
+    store.change_in(session, live, Process.job_id, retired)
     return Planned(tuple(claimed), tuple(settled))
 
 
@@ -201,10 +197,8 @@ def check_production(session: Session, project: Project, step: Step) -> None:
     """Refuse to go on with a production that another version, plan or kind of unit began."""
     query = sa.select(Production.version, Production.plan, Production.unit_kind)
     stands = session.execute(query.where(Production.name == step.production)).one_or_none()
-    if stands is None:
-        return
-    version, plan, unit_kind = stands
-    if stands != (project.version.label, step.plan, step.kind.name):
+    if stands is not None and stands != (project.version.label, step.plan, step.kind.name):
+        version, plan, unit_kind = stands
         raise Refused(
             f"production {step.production} was begun by {version} as {plan} of {unit_kind}s, and "
             f"cannot go on by {project.version.label} as {step.plan} of {step.kind.name}s",
@@ -216,7 +210,7 @@ def _lock_rows(
     session: Session, step: Step, production_id: int, units: Sequence[str]
 ) -> dict[str, _Row]:
     """Make the job rows that are missing and lock all of them, in one order for everybody."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     fresh = [
         {
             "production_id": production_id,
@@ -233,19 +227,20 @@ def _lock_rows(
         for unit in units
     ]
     store.insert_new(session, Job, fresh)
-    rows: dict[str, _Row] = {}
-    for part in store.chunks(units):
-        query = (
-            sa.select(
-                Job.unit, Job.id, Job.name, Job.folder, Job.state, Job.attempts, Job.inputs_digest
-            )
-            .where(Job.production_id == production_id, Job.unit.in_(part))
-            .order_by(Job.id)
-            .with_for_update()
+    query = (
+        sa.select(
+            Job.unit, Job.id, Job.name, Job.folder, Job.state, Job.attempts, Job.inputs_digest
         )
-        for unit, ident, name, folder, state, attempts, seen in session.execute(query):
-            rows[unit] = _Row(ident, name, folder, State(state), attempts, seen)
-    return rows
+        .where(Job.production_id == production_id)
+        .order_by(Job.id)
+        .with_for_update()
+    )
+    return {
+        unit: _Row(ident, name, folder, State(state), attempts, seen)
+        for unit, ident, name, folder, state, attempts, seen in store.rows_in(
+            session, query, Job.unit, units
+        )
+    }
 
 
 def _name(
@@ -283,16 +278,14 @@ def _promised(
     session: Session, job_ids: Collection[int], names: Iterable[ProductName]
 ) -> dict[str, int]:
     """Return base -> highest index that other jobs than these may still register under."""
-    classes: dict[tuple[int, int], set[str]] = {}
-    for name in names:
-        classes.setdefault((name.fclass, name.xfclass), set()).add(str(name.exposure.night))
+    pairs = {((name.fclass, name.xfclass), str(name.exposure.night)) for name in names}
     last: dict[str, int] = {}
-    for (fclass, xfclass), nights in classes.items():
+    for (fclass, xfclass), nights in grouped(pairs).items():
         query = (
             sa.select(Expected.job_id, Expected.id_process)
             .join(Job, Job.id == Expected.job_id)
             .where(
-                Job.state.in_(_MAY_REGISTER), Expected.reason.is_(None),
+                Job.state.in_(MAY_REGISTER), Expected.reason.is_(None),
                 Expected.fclass == fclass, Expected.xfclass == xfclass,
                 Expected.night.in_(nights),
             )
@@ -311,24 +304,24 @@ def _declare(
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
     """Replace what jobs declared that they owe."""
-    for part in store.chunks([job_id for job_id, _plan in plans]):
-        session.execute(sa.delete(Expected).where(Expected.job_id.in_(part)))
-    rows = []
-    for job_id, plan in plans:
-        for owed, name in zip(plan.expected, names[plan.unit], strict=True):
-            rows.append(
-                {
-                    "job_id": job_id,
-                    "id_process": name.id_process,
-                    "name": str(name),
-                    "fclass": owed.fclass,
-                    "xfclass": owed.xfclass,
-                    "channel": owed.channel,
-                    "night": str(owed.exposure.night),
-                    "id_exposure": owed.exposure.id_exposure,
-                    "reason": owed.reason,
-                }
-            )
+    store.change_in(
+        session, sa.delete(Expected), Expected.job_id, [job_id for job_id, _plan in plans]
+    )
+    rows = [
+        {
+            "job_id": job_id,
+            "id_process": name.id_process,
+            "name": str(name),
+            "fclass": owed.fclass,
+            "xfclass": owed.xfclass,
+            "channel": owed.channel,
+            "night": str(owed.exposure.night),
+            "id_exposure": owed.exposure.id_exposure,
+            "reason": owed.reason,
+        }
+        for job_id, plan in plans
+        for owed, name in zip(plan.expected, names[plan.unit], strict=True)
+    ]
     store.insert_many(session, Expected, rows)
 
 
@@ -336,7 +329,7 @@ def _claim(
     spec: JobSpec, row: _Row, inputs_digest: str, engine: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the attempt's row and the job's change, as for a job that will be submitted."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     attempt = {
         "token": spec.token,
         "job_id": row.id,
@@ -381,20 +374,10 @@ def _settle(
     if verdict.state is State.FAILED:
         attempt.update(
             engine="none",
-            ended_at=store.utc_now(),
+            ended_at=clock.utc_now(),
             outcome=verdict.state.value,
             reason=verdict.reason,
         )
     else:
         change.update(token=None, attempts=row.attempts)
     return Settled(row.name, spec.production, spec.unit, path, verdict.state, verdict.reason, text)
-
-
-def _supersede(session: Session, job_ids: Sequence[int]) -> None:
-    """Retire the live products of jobs that no longer make any."""
-    for part in store.chunks(job_ids):
-        session.execute(
-            sa.update(Process)
-            .where(Process.job_id.in_(part), Process.state == "live")
-            .values(state="superseded")
-        )

@@ -14,6 +14,7 @@ from typing import Any
 
 from snfpipe.engines.base import EngineOutcome
 from snfpipe.errors import shown
+from snfpipe.grouping import grouped
 from snfpipe.states import State
 from snfpipe.worker.ledger import Record
 from snfpipe.worker.spec import SUPERSEDED, JobSpec, Product
@@ -169,7 +170,8 @@ def _of_products(spec: JobSpec, last: Mapping[str, Record], complaint: str) -> t
     status = last.get("outcome", {}).get("exit_status", 0)
     program = ""
     if status not in (0, 1):
-        program = f"its program ended with {_status(status)}"
+        how = _signal(status - 128) if status > 128 else f"status {status}"  # as a shell gives it
+        program = f"its program ended with {how}"
         if complaint:
             program += f": {shown(complaint, 200)}"
     if missing:
@@ -223,11 +225,6 @@ def _of_accounting(accounting: EngineOutcome) -> tuple[State, str]:
     return State.LOST, "the engine says that it ended well, but its ledger does not"
 
 
-def _status(status: int) -> str:
-    """Return an exit status as a shell gives it, signals by name."""
-    return _signal(status - 128) if status > 128 else f"status {status}"
-
-
 def _signal(number: int) -> str:
     """Return a signal's name."""
     try:
@@ -238,13 +235,10 @@ def _signal(number: int) -> str:
 
 def _made(spec: JobSpec, records: Sequence[Record]) -> tuple[tuple[Made, ...], dict[str, Measure]]:
     """Return the products and measures of the last accounting."""
-    files: dict[str, list[Record]] = {}
-    measures: dict[str, Measure] = {}
-    for record in records:
-        if record["kind"] == "product":
-            files.setdefault(record["id_process"], []).append(record)
-        elif record["kind"] == "pose":
-            measures[record["item"]] = Measure(record["quality"], record["values"])
+    files = grouped((it["id_process"], it) for it in records if it["kind"] == "product")
+    measures = {
+        it["item"]: Measure(it["quality"], it["values"]) for it in records if it["kind"] == "pose"
+    }
     made = tuple(
         Made(
             product,

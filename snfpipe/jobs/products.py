@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from snfpipe.db.models import (
 from snfpipe.jobs import deleted_parents
 from snfpipe.jobs.postmortem import Made, MadeFile, Outcome
 from snfpipe.jobs.validate import REGISTERED, VALIDATED
-from snfpipe.names import CHANNELS, ENTITY_END, INDEX_DIGITS, ExposureId, PoseId, ProductName
+from snfpipe.names import CHANNELS, ENTITY_END, INDEX_DIGITS, PoseId, ProductName
 from snfpipe.states import State
 from snfpipe.storage import archive
 from snfpipe.worker.logs import NO_LOGS, Tails
@@ -61,6 +62,14 @@ class Ended:
     logs: Tails = NO_LOGS
 
 
+def never_started(
+    job_id: int, production_id: int, spec: JobSpec, reason: str, state: State = State.FAILED
+) -> Ended:
+    """Return the end of an attempt of which the engine never had anything."""
+    missing = {product.name: reason for product in spec.products}
+    return Ended(job_id, production_id, spec, Outcome(state, reason, missing=missing))
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A live product of a job."""
@@ -86,21 +95,19 @@ class Standing:
 def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, Standing]]:
     """Return job id -> process id without index -> live product."""
     found: dict[int, dict[str, Standing]] = {}
-    for part in store.chunks(job_ids):
-        query = (
-            sa.select(*_STANDING)
-            .join(File, File.id_process == Process.id_process)
-            .where(Process.job_id.in_(part), Process.state == "live")
-            .order_by(Process.id_process, File.name)
-        )
-        for row in session.execute(query).mappings():
-            mine = found.setdefault(row["job_id"], {})
-            base = row["id_process"][:-INDEX_DIGITS]
-            file = MadeFile(row["name"], row["role"], row["checksum"], row["size"])
-            before = mine[base].files if base in mine else ()
-            mine[base] = Standing(
-                row["id_process"], row["quality"], row["quality_s"], row["status"], (*before, file)
-            )
+    query = (
+        sa.select(*_STANDING)
+        .join(File, File.id_process == Process.id_process)
+        .where(Process.state == "live")
+        .order_by(Process.id_process, File.name)
+    )
+    rows = store.rows_in(session, query, Process.job_id, job_ids)
+    for job_id, ident, quality, quality_s, status, name, role, checksum, size in rows:
+        mine = found.setdefault(job_id or 0, {})
+        base = ident[:-INDEX_DIGITS]
+        before = mine[base].files if base in mine else ()
+        files = (*before, MadeFile(name, role, checksum, size))
+        mine[base] = Standing(ident, quality, quality_s, status, files)
     return found
 
 
@@ -193,7 +200,7 @@ class _Changes:
                 "idx": name.index,
                 "night": night,
                 "id_run": name.exposure.run_id.id_run if name.exposure.run else None,
-                "id_exposure": _exposure(name.exposure),
+                "id_exposure": name.exposure.id_exposure if name.exposure.exposure else None,
                 "id_pose": id_pose if id_pose in self._poses else None,
                 "target_id": made.product.target_id,
                 "job_id": job.job_id,
@@ -220,14 +227,11 @@ class _Changes:
 
     def write(self, session: Session) -> None:
         """Write everything, in bulk."""
-        for part in store.chunks(self._superseded):
-            session.execute(
-                sa.update(Process).where(Process.id_process.in_(part)).values(state="superseded")
-            )
+        retired = sa.update(Process).values(state="superseded")
+        store.change_in(session, retired, Process.id_process, self._superseded)
         store.insert_many(session, Process, self._processes)
         store.update_rows(session, Process, self._updates, ["id_process"])
-        for part in store.chunks(self._reparented):
-            session.execute(sa.delete(ProcessParent).where(ProcessParent.child.in_(part)))
+        store.change_in(session, sa.delete(ProcessParent), ProcessParent.child, self._reparented)
         deleted_parents.forget(session, self._reparented)
         store.insert_many(session, ProcessParent, self._parents)
         store.insert_many(session, File, self._files)
@@ -239,36 +243,20 @@ class _Changes:
 def _parents_first(made: Sequence[Made]) -> list[Made]:
     """Return products such that each comes after those of its parents that are among them."""
     by_id = {it.product.id_process: it for it in made}
-    placed: dict[str, Made] = {}
-
-    def put(it: Made) -> None:
-        for parent in it.product.parents:
-            if parent in by_id and parent not in placed and parent != it.product.id_process:
-                put(by_id[parent])
-        placed[it.product.id_process] = it
-
-    for it in made:
-        if it.product.id_process not in placed:
-            put(it)
-    return list(placed.values())
+    parents = {ident: by_id.keys() & {*it.product.parents} - {ident} for ident, it in by_id.items()}
+    return [by_id[ident] for ident in TopologicalSorter(parents).static_order()]
 
 
 def _flags_of(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
     """Return process id -> QualityS."""
-    found: dict[str, str] = {}
-    for part in store.chunks(sorted(id_processes)):
-        query = sa.select(Process.id_process, Process.quality_s).where(Process.id_process.in_(part))
-        found.update({ident: text for ident, text in session.execute(query)})
-    return found
+    query = sa.select(Process.id_process, Process.quality_s)
+    return dict(store.rows_in(session, query, Process.id_process, id_processes))
 
 
 def _poses(session: Session, made: Iterable[Made]) -> set[int]:
     """Return those poses of products that exist."""
-    wanted = {_pose(ProductName.from_id(it.product.id_process)) for it in made}
-    found: set[int] = set()
-    for part in store.chunks(sorted(ident for ident in wanted if ident is not None)):
-        found.update(session.scalars(sa.select(Pose.id_pose).where(Pose.id_pose.in_(part))))
-    return found
+    wanted = {_pose(ProductName.from_id(it.product.id_process)) for it in made} - {None}
+    return set(store.scalars_in(session, sa.select(Pose.id_pose), Pose.id_pose, wanted))
 
 
 def _pose(name: ProductName) -> int | None:
@@ -278,19 +266,10 @@ def _pose(name: ProductName) -> int | None:
     return PoseId(name.exposure, name.channel).id_pose
 
 
-def _exposure(exposure: ExposureId) -> int | None:
-    """Return the exposure's id, None for a product of a whole run or night."""
-    return exposure.id_exposure if exposure.exposure else None
-
-
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
     """Say of promised products why they are missing, or under which id they stand."""
-    for part in store.chunks([job.job_id for job in ended]):
-        session.execute(
-            sa.update(Expected)
-            .where(Expected.job_id.in_(part), Expected.failure.is_not(None))
-            .values(failure=None)
-        )
+    mended = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
+    store.change_in(session, mended, Expected.job_id, [job.job_id for job in ended])
     rows = []
     for job in ended:
         for product in job.spec.products:
@@ -311,6 +290,11 @@ def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, st
                 }
             )
     store.update_rows(session, Expected, rows, {"job_id": "job_id", "id_process": "reserved"})
+
+
+def _renamed(name: str, id_process: str) -> str:
+    """Return the name of a product that stands under another id."""
+    return str(ProductName.from_id(id_process, ProductName.parse(name).extension))
 
 
 def _write_measures(session: Session, ended: Sequence[Ended]) -> None:

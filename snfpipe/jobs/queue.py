@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from snfpipe import clock
 from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
@@ -20,7 +20,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import of_engine
 from snfpipe.jobs.queue_snapshot import Look, SharedQueue, Usage, usage_of
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import IN_HAND, WITH_ENGINE, State
 from snfpipe.worker.spec import AttemptFolder
 
 
@@ -88,7 +88,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     query = (
         sa.select(Job.name, Job.state, Attempt.engine_id, Attempt.host, Attempt.submitted_at)
         .join(Attempt, Attempt.token == Job.token)
-        .where(of_engine(engine), Job.state.in_([str(state) for state in IN_HAND]))
+        .where(of_engine(engine), Job.state.in_(IN_HAND))
         .order_by(Job.name)
     )
     with database.read() as session:
@@ -96,8 +96,8 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
         jobs += _unregistered(session, engine, look)
     if patterns:
         jobs = [it for it in jobs if any(fnmatchcase(it.name, pattern) for pattern in patterns)]
-    order = {str(state): place for place, state in enumerate(_ORDER)}
-    jobs.sort(key=lambda job: order.get(job.state, len(order)))
+    order = {state: place for place, state in enumerate(_ORDER)}
+    jobs.sort(key=lambda job: order.get(State(job.state), len(order)))
     return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
@@ -107,7 +107,7 @@ def _unregistered(session: Session, engine: Engine, look: Look) -> list[QueuedJo
     An attempt that was submitted just now is known by its token before it is by its engine id.
     """
     strange = set(look.states) - _known(session, Attempt.engine_id, look.states)
-    found = {it: AttemptFolder.find(path) for it, path in sorted(engine.folders(strange).items())}
+    found = {it: AttemptFolder.at(path) for it, path in sorted(engine.folders(strange).items())}
     known = _known(session, Attempt.token, {attempt.token for attempt in found.values()})
     strangers = {it: attempt for it, attempt in found.items() if attempt.token not in known}
     usage = usage_of(strangers)
@@ -121,17 +121,10 @@ def _known(
     session: Session, column: InstrumentedAttribute[Any], values: Collection[str]
 ) -> set[str]:
     """Return those values that an attempt has in a column."""
-    known: set[str] = set()
-    for part in store.chunks(values):
-        known.update(session.scalars(sa.select(column).where(column.in_(part))))
-    return known
+    return set(store.scalars_in(session, sa.select(column), column, values))
 
 
 _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUED, State.CLAIMED)
-
-
-#: States of a job that the engine has, as far as the database knows.
-_WITH_ENGINE = {str(it) for it in (State.HELD, State.QUEUED, State.QUEUE_ERROR, State.RUNNING)}
 
 
 def _job(
@@ -141,7 +134,7 @@ def _job(
     seen = look.states.get(engine_id or "")
     if seen is not None:
         state = str(seen)
-    elif state in _WITH_ENGINE and look.knows_of(engine_id, submitted):
+    elif state in WITH_ENGINE and look.knows_of(engine_id, submitted):
         state = str(State.ENDED)
     usage = look.usage.get(engine_id or "") if state == State.RUNNING else None
     return _queued(name, state, engine_id, host, usage)
@@ -162,7 +155,7 @@ def _queued(
         state=state,
         engine_id=engine_id,
         host=host,
-        time_s=round(time.time() - usage.started, 1) if usage else None,
+        time_s=round(clock.epoch_s() - usage.started, 1) if usage else None,
         cpu_s=usage.cpu_s if usage else None,
         cpu_limit_s=usage.cpu_limit_s if usage else None,
         registered=registered,

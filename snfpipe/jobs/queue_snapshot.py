@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.site import Site
 from snfpipe.db import lease, store
-from snfpipe.db.models import QueueSnapshot
+from snfpipe.db.models import Attempt, QueueSnapshot
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
@@ -77,9 +78,7 @@ class SharedQueue:
     """
 
     def __init__(self, site: Site, database: Database, engine: Engine) -> None:
-        self._site = site
-        self._database = database
-        self._engine = engine
+        self._site, self._database, self._engine = site, database, engine
         self._lease = f"look {engine.name}"
         self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 
@@ -96,8 +95,7 @@ class SharedQueue:
         """
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
-        moment = store.utc_now()
-        look = Look(moment, self._engine.snapshot(), {}, skew=timedelta(0))
+        look = Look(clock.utc_now(), self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
 
@@ -120,7 +118,7 @@ class SharedQueue:
                 look = self._renew(age_s, fill=fill)
             if look is not None:
                 return look
-            time.sleep(_PAUSE_S)
+            clock.sleep(_PAUSE_S)
 
     def _take_lease(self, session: Session) -> bool:
         """Take the lease; one whose holder was killed on this host is not waited for."""
@@ -149,15 +147,15 @@ class SharedQueue:
 
     def _take(self) -> Look:
         """Ask the engine, and the wrappers of running jobs by the files they leave."""
-        moment = store.utc_now()
+        moment = clock.utc_now()
         states, notices = self._engine.snapshot(), self._engine.notices
+        idents = [ident for ident, state in states.items() if state is EngineState.RUNNING]
         with self._database.read() as session:
-            jobs = in_hand(session, self._site, of_engine(self._engine))
-        running = {
-            job.engine_id: job.attempt
-            for job in jobs
-            if job.engine_id and states.get(job.engine_id) is EngineState.RUNNING
-        }
+            whose = sa.and_(
+                of_engine(self._engine), store.among(session, Attempt.engine_id, idents)
+            )
+            jobs = in_hand(session, self._site, whose) if idents else []
+        running = {job.engine_id: job.attempt for job in jobs if job.engine_id}
         return Look(moment, states, usage_of(running), notices)
 
     def _keep(self, session: Session, look: Look | None) -> None:
@@ -176,7 +174,7 @@ class SharedQueue:
     def _kept(self, session: Session, age_s: float) -> Look | None:
         """Return the last look if it is not older than `age_s`."""
         row = session.get(QueueSnapshot, self._engine.name)
-        if row is None or store.utc_now() - row.taken > timedelta(seconds=age_s):
+        if row is None or clock.utc_now() - row.taken > timedelta(seconds=age_s):
             return None
         states = {ident: EngineState(state) for ident, state in row.states.items()}
         usage = {ident: Usage(*it) for ident, it in row.usage.items()}
@@ -197,6 +195,5 @@ def usage_of(attempts: Mapping[str, AttemptFolder]) -> dict[str, Usage]:
     found = {}
     for key, attempt in attempts.items():
         with suppress(OSError, ValueError, TypeError):
-            words = attempt.usage.read_text(encoding="ascii").split()
-            found[key] = Usage(*map(float, words))
+            found[key] = Usage(*map(float, attempt.usage.read_text(encoding="ascii").split()))
     return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,11 +22,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, File, Job, Production
 from snfpipe.db.session import Database
-from snfpipe.errors import BadName, Refused, ServiceUnavailable
+from snfpipe.errors import BadName, Refused, ServiceUnavailable, told
 from snfpipe.jobs import products
 from snfpipe.jobs.active import of_project
 from snfpipe.jobs.manifest import (
@@ -39,12 +40,11 @@ from snfpipe.jobs.manifest import (
 )
 from snfpipe.jobs.products import Ended, Standing
 from snfpipe.killpoint import killpoint
-from snfpipe.states import IN_HAND, State, check_change
+from snfpipe.states import MAY_REGISTER, State, check_change
 from snfpipe.storage import archive
 from snfpipe.worker.spec import AttemptFolder
 
 AT_ONCE = 40  # jobs in a transaction
-_OPEN = IN_HAND | {State.LOST}  # a late end corrects a loss
 
 
 def register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
@@ -106,8 +106,7 @@ def _register_alone(project: Project, database: Database, job: Ended) -> list[Se
             isinstance(error, _OWN) and archive.is_there(project.site.archive)
         ):
             raise
-        cause = str(getattr(error, "orig", error)).splitlines()[0]
-        reason = f"its products could not be registered: {cause}"
+        reason = f"its products could not be registered: {told(error)}"
         names = {product.name: reason for product in job.spec.products}
         outcome = replace(
             job.outcome, state=State.FAILED, reason=reason, accounted=False, made=(),
@@ -145,11 +144,7 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
 
 
 def restore_manifests(
-    project: Project,
-    database: Database,
-    names: Collection[str] | None = None,
-    *,
-    everything: bool = False,
+    project: Project, database: Database, *, everything: bool = False
 ) -> list[str]:
     """Rewrite manifests that a kill left missing, from the database.
 
@@ -159,8 +154,6 @@ def restore_manifests(
         Whose jobs.
     database : Database
         What they say.
-    names : collection of str, optional
-        Jobs to look at; all of the configured productions by default.
     everything : bool
         Look at the jobs of all productions.
 
@@ -169,30 +162,21 @@ def restore_manifests(
     list of str
         The jobs whose manifest was rewritten.
     """
+    jobs = (
+        sa.select(Job.id, Job.name, Job.folder, Production.version)
+        .join(Production, Production.id == Job.production_id)
+        .where(sa.true() if everything else of_project(project), Job.manifest.is_not(None))
+    )
+    texts = sa.select(Job.id, Job.name, Job.manifest)
     with database.read() as session:
-        query = (
-            sa.select(Job.id, Job.name, Job.folder, Production.version)
-            .join(Production, Production.id == Job.production_id)
-            .where(
-                sa.true() if everything else of_project(project),
-                Job.manifest.is_not(None),
-            )
-        )
         paths = {
             ident: manifest_path(project.site.jobs.parent / version / folder, name)
-            for ident, name, folder, version in session.execute(query)
-            if names is None or name in names
+            for ident, name, folder, version in session.execute(jobs)
         }
-        missing = [ident for ident, path in paths.items() if names or not path.exists()]
-        texts = [
-            row
-            for part in store.chunks(missing)
-            for row in session.execute(
-                sa.select(Job.id, Job.name, Job.manifest).where(Job.id.in_(part))
-            )
-        ]
+        missing = [ident for ident, path in paths.items() if not path.exists()]
+        rows = list(store.rows_in(session, texts, Job.id, missing))
     written = []
-    for ident, name, text in texts:
+    for ident, name, text in rows:
         with suppress(OSError):
             write_manifest(paths[ident], text or "")
             written.append(name)
@@ -238,11 +222,8 @@ def _place(database: Database, place: Path, token: str, files: Mapping[str, str]
 
 def _registered(session: Session, paths: Iterable[str]) -> set[str]:
     """Return those paths in the archive that rows know."""
-    found: set[str] = set()
-    for part in store.chunks(paths):
-        query = sa.select(File.path).where(File.area == "archive", File.path.in_(part))
-        found.update(session.scalars(query))
-    return found
+    query = sa.select(File.path).where(File.area == "archive")
+    return set(store.scalars_in(session, query, File.path, paths))
 
 
 def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> dict[int, State]:
@@ -254,7 +235,7 @@ def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> di
     return {
         ident: State(state)
         for ident, token, state in session.execute(query)
-        if token == tokens[ident] and state in _OPEN
+        if token == tokens[ident] and state in MAY_REGISTER
     }
 
 
@@ -267,7 +248,7 @@ def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
     products.add(session, ended)
     session.flush()
     standing = products.standing(session, [job.job_id for job in ended])
-    moment = store.utc_now()
+    moment = clock.utc_now()
     settled = []
     jobs: list[dict[str, Any]] = []
     attempts: list[dict[str, Any]] = []

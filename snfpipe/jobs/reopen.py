@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from snfpipe.db import store
 from snfpipe.db.models import Job
+from snfpipe.grouping import grouped
 from snfpipe.states import State, check_change
 
 
@@ -28,11 +29,8 @@ def reopen(session: Session, jobs: Iterable[Failed]) -> None:
     Refused
         A state from which no job goes back.
     """
-    by_state: dict[State, list[dict[str, object]]] = {}
-    for job in jobs:
-        check_change(job.name, job.state, State.CREATED)
-        reason = f"to be tried again, was {job.state}"
-        row = {"id": job.id, "state": str(State.CREATED), "reason": reason}
-        by_state.setdefault(job.state, []).append(row)
-    for before, rows in by_state.items():
-        store.update_rows(session, Job, rows, ["id"], Job.state == str(before))
+    for before, failed in grouped((job.state, job) for job in jobs).items():
+        check_change(failed[0].name, before, State.CREATED)
+        reason = f"to be tried again, was {before}"
+        rows = [{"id": it.id, "state": State.CREATED, "reason": reason} for it in failed]
+        store.update_rows(session, Job, rows, ["id"], Job.state == before)

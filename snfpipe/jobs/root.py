@@ -42,12 +42,11 @@ def hold(session: Session, site: Site) -> None:
     in_hand = (
         sa.select(Job.id)
         .join(Attempt, Attempt.token == Job.token)
-        .where(Attempt.engine == site.engine, Job.state.in_(sorted(IN_HAND)))
+        .where(Attempt.engine == site.engine, Job.state.in_(IN_HAND))
     )
     if session.scalar(in_hand.limit(1)):
         _refuse_another(stands, root)
-    new = sa.update(JobsRoot).where(JobsRoot.engine == site.engine).values(path=root)
-    session.execute(new)
+    session.execute(sa.update(JobsRoot).where(JobsRoot.engine == site.engine).values(path=root))
 
 
 def check(session: Session, site: Site) -> None:

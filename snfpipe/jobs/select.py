@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Job, Process, Production
-from snfpipe.errors import NotFound, Refused, UsageError, shown
+from snfpipe.errors import NotFound, Refused, UsageError, did_you_mean, shown
 from snfpipe.names import VersionName
 from snfpipe.states import State
 
@@ -123,15 +123,13 @@ class Wanted:
 
     def _hint(self, pattern: str, names: Sequence[str]) -> str:
         """Say what a pattern that means nothing may have been meant to be."""
-        import difflib
-
         longer = f"(?:{pattern}).*" if self.regex else f"{pattern}*"
         count = len(self._matching(longer, names))
         if count:
             end = ".*" if self.regex else "*"
             return f"{count} {'job begins' if count == 1 else 'jobs begin'} like that: add {end}"
-        close = difflib.get_close_matches(pattern, names[:20_000], 1)
-        return f"did you mean {close[0]}?" if close else "`manage_jobs -j '*'` lists them all"
+        meant = did_you_mean(pattern, names[:20_000]).strip()
+        return meant or "`manage_jobs -j '*'` lists them all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,28 +164,23 @@ def find_jobs(session: Session, wanted: Wanted) -> list[Listed]:
 
 def jobs_of(session: Session, job_ids: Iterable[int]) -> list[Listed]:
     """Return jobs by their rows' ids, by name."""
-    found = []
-    for part in store.chunks(job_ids):
-        counts: dict[int, list[int]] = {}
-        query = (
-            sa.select(Process.job_id, Process.state == "live", sa.func.count())
-            .where(Process.job_id.in_(part))
-            .group_by(Process.job_id, Process.state == "live")
-        )
-        for ident, is_live, count in session.execute(query):
-            counts.setdefault(ident or 0, [0, 0])[0 if is_live else 1] += count
-        rows = session.execute(
-            sa.select(
-                Job.id, Job.name, Production.name, Production.version, Production.number,
-                Job.unit, Job.state, Job.reason, Job.created,
-            )
-            .join(Production, Production.id == Job.production_id)
-            .where(Job.id.in_(part))
-        )  # fmt: skip
-        for ident, name, production, version, number, unit, state, reason, created in rows:
-            live, rest = counts.get(ident, (0, 0))
-            found.append(
-                Listed(ident, name, production, version, number, unit, State(state), reason,
-                       created, live, rest)
-            )  # fmt: skip
+    job_ids = list(job_ids)
+    is_live = Process.state == "live"
+    processes = sa.select(Process.job_id, is_live, sa.func.count()).group_by(
+        Process.job_id, is_live
+    )
+    counts = {
+        (ident, bool(live)): count
+        for ident, live, count in store.rows_in(session, processes, Process.job_id, job_ids)
+    }
+    jobs = sa.select(
+        Job.id, Job.name, Production.name, Production.version, Production.number,
+        Job.unit, Job.state, Job.reason, Job.created,
+    ).join(Production, Production.id == Job.production_id)  # fmt: skip
+    found = [
+        Listed(ident, name, production, version, number, unit, State(state), reason, created,
+               counts.get((ident, True), 0), counts.get((ident, False), 0))
+        for ident, name, production, version, number, unit, state, reason, created
+        in store.rows_in(session, jobs, Job.id, job_ids)
+    ]  # fmt: skip
     return sorted(found, key=lambda job: job.name)

@@ -7,12 +7,12 @@ adopted, the rest is submitted under the same token.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, Production
@@ -21,8 +21,7 @@ from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver, root
 from snfpipe.jobs.active import Whose, of_project, stored_specs
 from snfpipe.jobs.manifest import Settled
-from snfpipe.jobs.postmortem import Outcome
-from snfpipe.jobs.products import Ended
+from snfpipe.jobs.products import never_started
 from snfpipe.jobs.register import register
 from snfpipe.killpoint import killpoint
 from snfpipe.states import State
@@ -48,18 +47,15 @@ class Submitter:
     def __init__(
         self, project: Project, database: Database, engine: Engine, whose: Whose | None = None
     ) -> None:
-        self._project = project
-        self._database = database
-        self._engine = engine
+        self._project, self._database, self._engine = project, database, engine
         self._whose = of_project(project) if whose is None else whose
         self._waiting: dict[str, Submission] = {}
         self._tried: set[str] = set()  # what the engine may have, though it has not said so
 
     @property
-    def capacity(self) -> int | None:
-        """How many more jobs should be claimed now; None for any number."""
-        slots = self._engine.capacity()
-        return None if slots is None else max(0, slots - len(self._waiting))
+    def capacity(self) -> int:
+        """How many more jobs should be claimed now."""
+        return max(0, self._engine.capacity() - len(self._waiting))
 
     @property
     def waiting(self) -> int:
@@ -113,9 +109,8 @@ class Submitter:
     def adopt(self) -> list[Settled]:
         """Take over claims whose claimer is gone; return what :meth:`add` does."""
         specs = self._database.transact(self._take_over)
-        started = [spec for spec in specs if os.path.exists(AttemptFolder.of(spec).taken)]
-        self._acknowledge(dict.fromkeys((spec.token for spec in started), None))
-        begun = {spec.token for spec in started}
+        begun = {it.token for it in specs if AttemptFolder.of(it).taken.exists()}
+        self._acknowledge(dict.fromkeys(begun))
         left = [spec for spec in specs if spec.token not in begun]
         self._tried.update(spec.token for spec in left)
         return self.add(left)
@@ -134,13 +129,13 @@ class Submitter:
             query = sa.select(Job.token, Job.id, Job.production_id).where(Job.token.in_(reasons))
             ids = {str(token): (job, of) for token, job, of in session.execute(query)}
             specs = stored_specs(session, ids)
-        ended = [_failed(*ids[token], spec, reasons[token]) for token, spec in specs.items()]
+        ended = [never_started(*ids[it], spec, reasons[it]) for it, spec in specs.items()]
         return register(self._project, self._database, ended)
 
     def _take_over(self, session: Session) -> list[JobSpec]:
         """Make orphaned claims ours."""
         me = driver.identity()
-        moment = store.utc_now()
+        moment = clock.utc_now()
         query = (
             sa.select(Attempt.token, Attempt.environment, Attempt.claimed_at, Attempt.spec)
             .join(Job, Job.token == Attempt.token)
@@ -166,11 +161,11 @@ class Submitter:
         store.update_rows(session, Attempt, ours, ["token"])
         return specs
 
-    def _acknowledge(self, known: dict[str, str] | dict[str, None]) -> None:
+    def _acknowledge(self, known: Mapping[str, str | None]) -> None:
         """Store that the engine has attempts; an id of None: it started, the engine forgot it."""
         if not known:
             return
-        moment = store.utc_now()
+        moment = clock.utc_now()
         attempts = [
             {"token": token, "engine_id": engine_id, "engine": self._engine.name,
              "submitted_at": moment}
@@ -187,12 +182,6 @@ class Submitter:
 
         self._database.transact(work)
         self.forget(known)
-
-
-def _failed(job_id: int, production_id: int, spec: JobSpec, reason: str) -> Ended:
-    """Return the end of an attempt that could not be submitted."""
-    missing = {product.name: reason for product in spec.products}
-    return Ended(job_id, production_id, spec, Outcome(State.FAILED, reason, missing=missing))
 
 
 def submission(spec: JobSpec) -> Submission:

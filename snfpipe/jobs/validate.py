@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.db import store
 from snfpipe.db.models import Job, Process
 from snfpipe.errors import UsageError
@@ -78,8 +79,7 @@ def set_status(
         reasons = {row.name: row.made_reason for row in opened}
     if not dry_run:
         _write(session, words, reasons)
-        changed = [word.job for word in words if not word.refused]
-        _set_processes(session, changed, status)
+        _set_processes(session, [word.job for word in words if not word.refused], status)
     return words
 
 
@@ -131,18 +131,13 @@ class _Row:
 
 def _locked(session: Session, job_ids: Iterable[int]) -> list[_Row]:
     """Return rows of jobs, locked, by name."""
-    rows = []
-    for part in store.chunks(sorted(job_ids)):
-        query = (
-            sa.select(Job.name, Job.state, Job.reason, Job.manifest)
-            .where(Job.id.in_(part))
-            .order_by(Job.id)
-            .with_for_update()
-        )
-        rows += [
-            _Row(name, State(state), reason, manifest)
-            for name, state, reason, manifest in session.execute(query)
-        ]
+    query = (
+        sa.select(Job.name, Job.state, Job.reason, Job.manifest).order_by(Job.id).with_for_update()
+    )
+    rows = [
+        _Row(name, State(state), reason, manifest)
+        for name, state, reason, manifest in store.rows_in(session, query, Job.id, job_ids)
+    ]
     return sorted(rows, key=lambda row: row.name)
 
 
@@ -156,7 +151,7 @@ def _to(row: _Row, new: State) -> Word:
 
 def _write(session: Session, words: Sequence[Word], reasons: Mapping[str, str]) -> None:
     """Change the rows of jobs, in bulk."""
-    moment = store.utc_now()
+    moment = clock.utc_now()
     rows = [
         {"name": word.job, "state": word.new.value, "reason": reasons[word.job], "updated": moment}
         for word in words
@@ -167,10 +162,6 @@ def _write(session: Session, words: Sequence[Word], reasons: Mapping[str, str]) 
 
 def _set_processes(session: Session, names: Iterable[str], status: int) -> None:
     """Set the status of the live processes of jobs, where it is another."""
-    for part in store.chunks(names):
-        ids = sa.select(Job.id).where(Job.name.in_(part)).scalar_subquery()
-        session.execute(
-            sa.update(Process)
-            .where(Process.job_id.in_(ids), Process.state == "live", Process.status != status)
-            .values(status=status)
-        )
+    ids = store.scalars_in(session, sa.select(Job.id), Job.name, names)
+    others = sa.update(Process).where(Process.state == "live", Process.status != status)
+    store.change_in(session, others.values(status=status), Process.job_id, ids)

@@ -18,6 +18,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db import store
@@ -148,7 +149,7 @@ def note_command(folder: Path, words: Sequence[str], project: Project) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = shlex.join(word if word.isprintable() else ascii(word) for word in words)
-    moment = store.utc_now().isoformat(timespec="seconds")
+    moment = clock.utc_now().isoformat(timespec="seconds")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     with (folder / "CMD").open("a", encoding="utf-8") as file:
         file.write(f"# {moment} {who} {project.version.label} in {str(Path.cwd())!a}\n{shown}\n")

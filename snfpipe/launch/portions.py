@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.daemon.single import Submitted, submit_command
 from snfpipe.launch.order import Ordered
 
@@ -57,7 +57,7 @@ def split_up(ordered: Ordered, words: Sequence[str], at_once: int) -> list[Part]
     """
     units, step = ordered.step.units, ordered.step
     count = max(1, min(at_once, -(-len(units) // _UNITS_A_PART)))
-    tag = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    tag = f"{clock.utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     folder = ordered.project.site.jobs / step.folder / "lists"
     program = str(Path(sysconfig.get_path("scripts"), "batch_jobs"))
     parts = []

@@ -5,7 +5,6 @@ Killed anywhere, the same again goes on: what was claimed is taken over and subm
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db import store
@@ -90,7 +90,7 @@ class Registered:
         while submitter.waiting:
             if progress:
                 progress(total - submitter.waiting, total)
-            time.sleep(PAUSE_S)
+            clock.sleep(PAUSE_S)
             unsent += submitter.send()
         return Sent(total - len(unsent), {it.job: it.reason for it in [*failed, *unsent]})
 

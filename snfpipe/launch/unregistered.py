@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.engines import make_engine
@@ -111,8 +111,7 @@ class InFolder:
 
 def _under_way(engine: Engine, place: Path) -> dict[AttemptFolder, str]:
     """Return the attempts from this folder that the engine still has, of any trial; their state."""
-    found = map(AttemptFolder.find, place.glob("*.attempts/[0-9][0-9][0-9]-*"))
-    made = {it.token: it for it in found}
+    made = {it.token: it for it in AttemptFolder.all_of(place)}
     known = engine.find(made) if made else {}
     there = engine.snapshot() if known else {}
     return {made[token]: str(there[ident]) for token, ident in known.items() if ident in there}
@@ -141,5 +140,5 @@ def _send_all(engine: Engine, waiting: Mapping[str, Submission], progress: Progr
         if left:
             if progress:
                 progress(total - len(left), total)
-            time.sleep(PAUSE_S)
+            clock.sleep(PAUSE_S)
     return Sent(total - len(refused), refused)

@@ -1,7 +1,7 @@
 """The engine behind all plans: from a declaration to what is selected and expected of units.
 
-:func:`select` answers for all units of a step in a query a source; :func:`expected` says from raw
-frames and rules alone what should come out, whatever jobs declared.
+:func:`select` answers for all units of a step in a query a source; :func:`expected_products` says
+from raw frames and rules alone what should come out, whatever jobs declared.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def select(session: Session, step: Step, units: Sequence[str]) -> dict[str, Unit
     }
 
 
-def expected(session: Session, step: Step, units: Sequence[str]) -> list[ExpectedProduct]:
+def expected_products(session: Session, step: Step, units: Sequence[str]) -> list[ExpectedProduct]:
     """Return what raw frames and rules say should come out of each unit."""
     views = _views(session, step, units, SurveySoFar.of(session, step.root), _tables(step))
     return [
@@ -190,7 +190,7 @@ def _plan(step: Step, view: UnitView, found: Found, entered: Mapping[str, Entry]
             continue
         for it in spec.inputs:
             for candidate in chosen.get(it.role, ()):
-                inputs[candidate.id_process, it.role] = _selected(it, candidate)
+                inputs[candidate.id_process, it.listed_as or it.role] = _selected(it, candidate)
         items.append(_item(step, piece, chosen, flags))
         products += _outputs(step, view.unit, piece, _ids(_used(chosen)), flags, None)
     verdict = None if items else _verdict(step, view.unit, excuses, failures)
@@ -246,7 +246,7 @@ def _selected(it: Input, candidate: Candidate) -> SelectedInput:
     """Return a candidate as an input, with the values that its role names."""
     return SelectedInput(
         candidate.id_process,
-        it.role,
+        it.listed_as or it.role,
         candidate.area,
         candidate.path,
         candidate.checksum,

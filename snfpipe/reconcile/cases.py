@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -96,15 +97,13 @@ class Facts:
 
     def checksum(self, path: str) -> str:
         """Return the checksum of a file, nothing of one that cannot be read."""
-        try:
+        with suppress(OSError):
             return checksum_of(self.place, path)
-        except OSError:
-            return ""
+        return ""
 
     def aside(self, path: str) -> Move:
         """Return the move of a file out of the way."""
-        to = f"{archive.QUARANTINE}/{self.plan_id}/{path}"
-        return Move(path, to, *self.seen[path])
+        return Move(path, f"{archive.QUARANTINE}/{self.plan_id}/{path}", *self.seen[path])
 
 
 # --- files with a row ----------------------------------------------------------------------
@@ -120,7 +119,7 @@ def judge_row(facts: Facts, row: FileRow, trouble: Trouble) -> Case:
 
     job = facts.jobs.get(row.job_id or 0)
     if job and job.in_hand:
-        return case(trouble, f"wait until {job.name} is settled, then look again", None)
+        return case(trouble, _wait_for(job), None)
     known = facts.vouched.get(row.name)
     if (
         seen
@@ -151,6 +150,11 @@ def judge_row(facts: Facts, row: FileRow, trouble: Trouble) -> Case:
         )  # fmt: skip
         return case(trouble, f"the plan brings it back from {source}", mend)
     return case(trouble, *_lose(facts, row, seen, trouble, what))
+
+
+def _wait_for(job: JobRow) -> str:
+    """Say what to do about the files of a job whose attempt is on its way."""
+    return f"wait until {job.name} is settled, then look again"
 
 
 def _what(row: FileRow, trouble: Trouble, seen: Seen | None) -> str:
@@ -204,8 +208,7 @@ def _lose(
         told += f"; `doit` redoes {', '.join(redone)}"
     elif row.state == "live":
         told += "; no job of ours made it"
-    mend = Repair(word, trouble, row.path, f"{what}; {told}", moves, (), tuple(rows))
-    return told, mend
+    return told, Repair(word, trouble, row.path, f"{what}; {told}", moves, (), tuple(rows))
 
 
 def _outdated(facts: Facts, job: JobRow) -> list[RowChange]:
@@ -224,19 +227,16 @@ def _change(row: FileRow, **becomes: Any) -> RowChange:
 
 def canonical(name: str) -> str | None:
     """Return where a file of this name belongs; None where the name is no product's."""
-    try:
+    with suppress(BadName):
         return archive.place_of(name)
-    except BadName:
-        return None
+    return None
 
 
 def safe(path: str) -> bool:
     """Tell whether a path stays below the archive."""
-    try:
-        checked_path(path)
-    except BadName:
-        return False
-    return True
+    with suppress(BadName):
+        return checked_path(path) == path
+    return False
 
 
 # --- two rows, two generations -------------------------------------------------------------
@@ -260,21 +260,16 @@ def judge_generations(facts: Facts, several: Sequence[Generation]) -> Iterator[C
     """Judge the live generations of one product: one stays, that of the manifest if it says."""
     told = {known.id_process for known in facts.vouched.values()}
     stays = next((it for it in several if it.id_process in told), several[-1])
-    for one in several:
-        if one is stays:
-            continue
-        name = ProductName.from_id(one.id_process)
-        what = f"{stays.id_process} is live too"
+    what = f"{stays.id_process} is live too"
+    for one in (it for it in several if it is not stays):
+        path = ProductName.from_id(one.id_process).archive_path
         job = facts.jobs.get(one.job_id or 0)
-        change = RowChange("process", one.id_process, {"state": "live"}, {"state": "superseded"})
-        mend = Repair(words.SUPERSEDE, Trouble.TWO_LIVE, name.archive_path, what, rows=(change,))
-        next_step = "the plan makes it superseded"
         if job and job.in_hand:
-            next_step = f"wait until {job.name} is settled, then look again"
-        yield Case(
-            Trouble.TWO_LIVE, name.archive_path, 0, what, next_step,
-            None if job and job.in_hand else mend,
-        )  # fmt: skip
+            yield Case(Trouble.TWO_LIVE, path, 0, what, _wait_for(job), None)
+            continue
+        change = RowChange("process", one.id_process, {"state": "live"}, {"state": "superseded"})
+        mend = Repair(words.SUPERSEDE, Trouble.TWO_LIVE, path, what, rows=(change,))
+        yield Case(Trouble.TWO_LIVE, path, 0, what, "the plan makes it superseded", mend)
 
 
 # --- files without a row -------------------------------------------------------------------

@@ -10,13 +10,13 @@ from functools import partial
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.errors import SnfError
 from snfpipe.reconcile.cases import AUDIT
-from snfpipe.reconcile.stream import Progress, differences
+from snfpipe.reconcile.stream import Progress, differences, quiet
 from snfpipe.reconcile.verify import Verifier, archived_checksums
 from snfpipe.storage.base import Entry, Place
 
 
 def compare(
-    one: Place, other: Place, *, verify: bool = False, progress: Progress | None = None
+    one: Place, other: Place, *, verify: bool = False, progress: Progress = quiet
 ) -> Report:
     """Hold two archives against each other; changes nothing.
 
@@ -34,11 +34,11 @@ def compare(
     SnfError
         A folder cannot be read.
     """
-    verifier = Verifier(one, partial(archived_checksums, other), None) if verify else None
+    verifier = Verifier(one, partial(archived_checksums, other), quiet) if verify else None
     try:
         found = list(_differing(one, other, progress, verifier.take if verifier else None))
-        for path in verifier.end() if verifier else ():
-            found.append(_finding(Kind.WRONG, path, "bytes differ", other.shown))
+        wrong = verifier.end() if verifier else []
+        found += [_finding(Kind.WRONG, path, "bytes differ", other.shown) for path in wrong]
     except OSError as error:
         raise SnfError(
             f"{one.shown} or {other.shown} cannot be read: {error}", hint="ask who may read it"
@@ -54,11 +54,10 @@ def compare(
 
 
 def _differing(
-    one: Place, other: Place, progress: Progress | None, same: Callable[[str], None] | None
+    one: Place, other: Place, progress: Progress, same: Callable[[str], None] | None
 ) -> Iterator[Finding]:
     """Yield the files that only one has, or both with different sizes."""
-    left = _counted(one.walk(), progress) if progress else one.walk()
-    for path, mine, theirs in differences(left, other.walk(), same):
+    for path, mine, theirs in differences(_counted(one.walk(), progress), other.walk(), same):
         if theirs is None:
             yield _finding(Kind.MISSING, path, "only in the first", other.shown)
         elif mine is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from snfpipe.storage.base import Seen
+from snfpipe.wholefile import write_whole
 
 _FORMAT = 1
 
@@ -25,6 +25,4 @@ def read_memory(path: Path) -> dict[str, Seen]:
 def write_memory(path: Path, seen: Mapping[str, Seen]) -> None:
     """Remember what this scan saw; written aside and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps({"format": _FORMAT, "seen": seen}), encoding="ascii")
-    aside.replace(path)
+    write_whole(path, json.dumps({"format": _FORMAT, "seen": seen}))

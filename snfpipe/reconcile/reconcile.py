@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from snfpipe import clock
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.config.project import Project
-from snfpipe.db import store
 from snfpipe.db.session import Database
 from snfpipe.errors import SnfError
+from snfpipe.grouping import grouped
 from snfpipe.reconcile import rows as rows
 from snfpipe.reconcile.cases import (
     AUDIT,
@@ -40,7 +40,7 @@ from snfpipe.reconcile.cases import (
 )
 from snfpipe.reconcile.memory import read_memory, write_memory
 from snfpipe.reconcile.repair import Plan
-from snfpipe.reconcile.stream import Limit, Progress, differences, registered
+from snfpipe.reconcile.stream import Limit, Progress, differences, quiet, registered
 from snfpipe.reconcile.verify import Verifier, registered_checksums
 from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen
@@ -97,7 +97,7 @@ def reconcile(
     database: Database,
     place: Place | None = None,
     options: Options = Options(),
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Reconciled:
     """Hold an archive against the rows.
 
@@ -120,7 +120,7 @@ def reconcile(
         A folder cannot be read: what is in it must not be taken for missing.
     """
     place = place or LocalPlace(project.site.archive)
-    started = store.utc_now()
+    started = clock.utc_now()
     plan_id = f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     memory = memory_path(project, place)
     try:
@@ -200,14 +200,14 @@ def _twice(database: Database) -> _Twice:
 # --- looking -------------------------------------------------------------------------------
 
 
-def _scan(database: Database, place: Place, options: Options, progress: Progress | None) -> _Doubts:
+def _scan(database: Database, place: Place, options: Options, progress: Progress) -> _Doubts:
     """Compare rows and files; stop where too much differs."""
     expected = registered_count(database)
     limit = Limit(expected, options.max_wrong, place.shown)
     doubts = _Doubts([], set(), expected)
     expected_of = partial(registered_checksums, database)
     verifier = Verifier(place, expected_of, progress) if options.verify else None
-    files = registered(database, None if verifier else progress)
+    files = registered(database, quiet if verifier else progress)
     missing = 0
     for found in differences(files, place.walk(), verifier.take if verifier else None):
         limit.count()
@@ -247,8 +247,7 @@ def _gather(
         found_rows = rows.by_path(session, paths)
         promised = rows.promised(session, names)
         several = twice.generations
-        products = {row.id_process for row in found_rows.values()}
-        readers = rows.readers(session, products)
+        readers = rows.readers(session, {row.id_process for row in found_rows.values()})
         made = {row.job_id for same in named.values() for row in same}
         made |= {one.job_id for generations in several for one in generations}
         made |= {*promised.values()}
@@ -262,7 +261,9 @@ def _gather(
             rows=found_rows,
             named=named,
             seen=seen,
-            strays=_by_name(path for path in seen if path not in found_rows),
+            strays=grouped(
+                (posixpath.basename(path), path) for path in seen if path not in found_rows
+            ),
             jobs=rows.jobs(session, known | {it for ids in readers.values() for it in ids}),
             readers=readers,
             vouched=vouched,
@@ -270,14 +271,6 @@ def _gather(
             processes=rows.processes(session, [it.id_process for it in vouched.values()]),
             several=several,
         )
-
-
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return name -> paths of files without a row."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        found.setdefault(posixpath.basename(path), []).append(path)
-    return found
 
 
 def _strays(database: Database, facts: Facts, doubts: _Doubts) -> list[str]:
@@ -329,9 +322,9 @@ def _trouble(row: rows.FileRow, seen: Seen | None, wrong: set[str]) -> Trouble |
 
 def _judge_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
     """Yield what is to be done about files that two scans saw without a row."""
-    now_ns = time.time_ns()
+    now_s = clock.epoch_s()
     for path in ripe:
-        age_s = (now_ns - facts.seen[path].mtime_ns) / 1e9
+        age_s = now_s - facts.seen[path].mtime_ns / 1e9
         if path in facts.spent or age_s < options.min_age_s:
             continue
         case = judge_stray(facts, path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Any
 
 from snfpipe.errors import ConfigError, NotFound, Place, SnfError, printable, shown
 from snfpipe.storage.base import checked_path
+from snfpipe.wholefile import aside
 
 FORMAT = 1
 
@@ -106,13 +106,9 @@ class Plan:
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan aside and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="ascii") as file:
+    with aside(path, sync=True) as new, new.open("w", encoding="ascii") as file:
         file.write(f"{json.dumps(plan.header)}\n")
         file.writelines(f"{repair.to_json()}\n" for repair in plan.repairs)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def read_plan(path: Path) -> Plan:
@@ -159,19 +155,12 @@ def repair_of(content: Mapping[str, Any], place: Place) -> Repair:
     brings = tuple(Bring(**bring) for bring in content.pop("brings"))
     rows = tuple(RowChange(**row) for row in content.pop("rows"))
     try:
-        for path in _paths(moves, brings):
+        moved = (path for move in moves for path in (move.path, move.to))
+        for path in (*moved, *(bring.path for bring in brings)):
             checked_path(path)
     except SnfError as error:
         raise ConfigError(error.message, error.hint, place) from error
     return Repair(**content, moves=moves, brings=brings, rows=rows)
-
-
-def _paths(moves: Iterable[Move], brings: Iterable[Bring]) -> Iterable[str]:
-    """Yield the paths of files that a repair touches."""
-    for move in moves:
-        yield from (move.path, move.to)
-    for bring in brings:
-        yield bring.path
 
 
 def checked_line(line: str, part: str, place: Place) -> dict[str, Any]:
@@ -202,6 +191,5 @@ def checked_line(line: str, part: str, place: Place) -> dict[str, Any]:
 @cache
 def _schema() -> dict[str, Any]:
     """Return the schema of plans and journals."""
-    text = resources.files("snfpipe").joinpath("data/repairs.schema.json").read_text("ascii")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    path = resources.files("snfpipe").joinpath("data/repairs.schema.json")
+    return dict(json.loads(path.read_text("ascii")))

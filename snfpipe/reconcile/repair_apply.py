@@ -11,26 +11,23 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TextIO
 
-from snfpipe.db import store
+from snfpipe import clock
 from snfpipe.db.session import Database
-from snfpipe.errors import NotFound, Refused, printable, shown
+from snfpipe.errors import NotFound, Refused, printable, shown, told
 from snfpipe.errors import Place as At
 from snfpipe.killpoint import killpoint
 from snfpipe.reconcile.repair import Move, Plan, Repair, checked_line, plan_of, repair_of
 from snfpipe.reconcile.repair_rows import change_rows, hold_rows, reversed_rows
 from snfpipe.storage import archive
+from snfpipe.storage.archive import Watch
 from snfpipe.storage.base import Place, Seen, checksum_of
 from snfpipe.storage.opening import open_place
-
-#: Called with every repair that is done with.
-Watch = Callable[[Repair], None]
 
 DONE = "done"
 REFUSED = "refused"
@@ -58,7 +55,7 @@ def apply(
     journal: Path,
     *,
     dry_run: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[Result]:
     """Do the repairs of a plan that are not done; refuse those where something changed since.
 
@@ -73,7 +70,7 @@ def apply(
     dry_run : bool
         Only look.
     watch : callable, optional
-        Told of every repair that is done with.
+        Called for every repair that is done with.
 
     Raises
     ------
@@ -85,8 +82,7 @@ def apply(
         results = []
         for repair in plan.repairs:
             results.append(_apply_one(database, place, plan, repair, book, dry_run))
-            if watch:
-                watch(repair)
+            watch()
     return results
 
 
@@ -96,7 +92,7 @@ def undo(
     journal: Path,
     *,
     dry_run: bool = False,
-    watch: Watch | None = None,
+    watch: Watch = lambda: None,
 ) -> list[Result]:
     """Take back, the last first, what a journal says was done or begun.
 
@@ -116,8 +112,7 @@ def undo(
         results = []
         for repair in reversed(book.standing()):
             results.append(_undo_one(database, place, plan, repair, book, dry_run))
-            if watch:
-                watch(repair)
+            watch()
     return results
 
 
@@ -161,7 +156,7 @@ def _apply_one(
         try:
             _move_back(place, plan, repair)
         except _TROUBLES as worse:
-            return Result(repair, REFUSED, f"{_told(error)}; left half-way: {_told(worse)}")
+            return Result(repair, REFUSED, f"{told(error)}; left half-way: {told(worse)}")
         return _refused(repair, error, book, dry_run)
     killpoint("repair:committed")
     book.write("done", repair)
@@ -174,8 +169,7 @@ def _undo_one(
     """Take one repair back, or say why not."""
     rows = reversed_rows(repair.rows)
     try:
-        moves = _moves_back(place, plan, repair)
-        hold_files(place, replace(repair, moves=moves, brings=()))
+        hold_files(place, replace(repair, moves=_moves_back(place, plan, repair), brings=()))
         hold_rows(database, rows)
         if dry_run:
             return Result(repair, DONE)
@@ -194,13 +188,8 @@ def _undo_one(
 def _refused(repair: Repair, error: Exception, book: _Journal, dry_run: bool) -> Result:
     """Return the result of a repair that cannot be done or taken back; note it."""
     if not dry_run:
-        book.write("refused", repair, why=_told(error))
-    return Result(repair, REFUSED, _told(error))
-
-
-def _told(error: Exception) -> str:
-    """Return what an error says, in a line."""
-    return str(getattr(error, "message", None) or error)
+        book.write("refused", repair, why=told(error))
+    return Result(repair, REFUSED, told(error))
 
 
 # --- files ---------------------------------------------------------------------------------
@@ -212,28 +201,21 @@ def hold_files(place: Place, repair: Repair) -> None:
     for move in repair.moves:
         source, target = place.look(move.path), place.look(move.to)
         if target != _as_seen(move):
-            _hold_seen(move.path, source, move)
+            if source != _as_seen(move):
+                how = "gone" if source is None else "changed"
+                raise Refused(f"{shown(move.path, 200)} has {how} since the plan was made")
             if target is not None and move.to not in free:
                 raise Refused(f"another file stands at {shown(move.to, 200)}")
         free.add(move.path)
     for bring in repair.brings:
         found = place.look(bring.path)
-        there = found and found.size == bring.size
-        if found and not there and bring.path not in free:
+        if found and found.size != bring.size and bring.path not in free:
             raise Refused(f"another file stands at {shown(bring.path, 200)}")
 
 
 def _as_seen(move: Move) -> Seen:
     """Return how a file was seen."""
     return Seen(move.size, move.mtime_ns)
-
-
-def _hold_seen(path: str, found: Seen | None, move: Move) -> None:
-    """Refuse a file that is not as it was seen."""
-    if found is None:
-        raise Refused(f"{shown(path, 200)} has gone since the plan was made")
-    if found != _as_seen(move):
-        raise Refused(f"{shown(path, 200)} has changed since the plan was made")
 
 
 def _move(place: Place, plan: Plan, repair: Repair) -> None:
@@ -256,10 +238,10 @@ def _moves_back(place: Place, plan: Plan, repair: Repair) -> tuple[Move, ...]:
     back = []
     for bring in repair.brings:
         found = place.look(bring.path)
-        if found and found.size == bring.size:
+        same = found and found.size == bring.size
+        if found and same and checksum_of(place, bring.path) == bring.checksum:
             to = f"{archive.QUARANTINE}/{plan.id}/taken back/{bring.path}"
-            if checksum_of(place, bring.path) == bring.checksum:
-                back.append(Move(bring.path, to, found.size, found.mtime_ns))
+            back.append(Move(bring.path, to, *found))
     back += [replace(move, path=move.to, to=move.path) for move in reversed(repair.moves)]
     return tuple(back)
 
@@ -283,10 +265,8 @@ def _source(where: str) -> Place:
 class _Journal:
     """What was begun, done and undone, in a file that one process at a time writes."""
 
-    def __init__(self, path: Path, file: TextIO | None, plan: Plan) -> None:
-        self.plan = plan
-        self._path = path
-        self._file = file
+    def __init__(self, path: Path, handle: int | None, plan: Plan) -> None:
+        self.plan, self._path, self._handle = plan, path, handle
         self._last: dict[str, str] = {}
         self._repairs: dict[str, Repair] = {}
 
@@ -294,30 +274,25 @@ class _Journal:
     @contextmanager
     def opened(cls, path: Path, plan: Plan | None, *, writing: bool) -> Iterator[_Journal]:
         """Open a journal; a new one begins with the plan's header, an old one gives it."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT) if writing else None
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND) if writing else None
         try:
             if handle is not None:
                 _lock(handle, path)
             lines = _whole_lines(path, handle)
             header = checked_line(lines[0], "header", At(printable(path), 1)) if lines else None
-            if header:
-                of_header = plan_of(header)
-                if plan and plan.id != of_header.id:
-                    raise Refused(
-                        f"{printable(path)} is the journal of another plan",
-                        hint="give the plan another name",
-                    )
-                plan = of_header
+            if header and plan and plan.id != header["id"]:
+                raise Refused(
+                    f"{printable(path)} is the journal of another plan",
+                    hint="give the plan another name",
+                )
+            plan = plan_of(header) if header else plan
             if plan is None:
                 raise Refused(f"{printable(path)} is no journal", hint="name PLAN.journal")
-            file = None if handle is None else os.fdopen(os.dup(handle), "a", encoding="ascii")
-            book = cls(path, file, plan)
+            book = cls(path, handle, plan)
             book._read(lines[1:])
-            if file and not header:
+            if not header:
                 book._append(plan.header)
             yield book
-            if file:
-                file.close()
         finally:
             if handle is not None:
                 os.close(handle)
@@ -332,13 +307,14 @@ class _Journal:
 
     def write(self, what: str, repair: Repair, *, whole: bool = False, why: str = "") -> None:
         """Add a word; it is on disk when this returns."""
-        record = {"key": repair.key, "is": what, "at": f"{store.utc_now():%Y-%m-%dT%H:%M:%S}"}
-        if why:
-            record["why"] = why
-        content: dict[str, object] = dict(record)
-        if whole:
-            content["repair"] = asdict(repair)
-        self._append(content)
+        record = {
+            "key": repair.key,
+            "is": what,
+            "at": f"{clock.utc_now():%Y-%m-%dT%H:%M:%S}",
+            **({"why": why} if why else {}),
+            **({"repair": asdict(repair)} if whole else {}),
+        }
+        self._append(record)
         self._note(repair.key, what)
 
     def _note(self, key: str, what: str) -> None:
@@ -357,12 +333,11 @@ class _Journal:
                 self._repairs[record["key"]] = repair_of(record["repair"], place)
             self._note(record["key"], record["is"])
 
-    def _append(self, record: dict[str, object]) -> None:
-        """Write a line."""
-        assert self._file is not None  # noqa: S101 - opened for writing
-        self._file.write(f"{json.dumps(record)}\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _append(self, record: Mapping[str, object]) -> None:
+        """Write a line, where anything is to be written."""
+        if self._handle is not None:
+            os.write(self._handle, f"{json.dumps(record)}\n".encode("ascii"))
+            os.fsync(self._handle)
 
 
 def _lock(handle: int, path: Path) -> None:

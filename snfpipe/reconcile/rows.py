@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -15,8 +16,10 @@ from snfpipe.db.models import Attempt, DeletedJob, Expected, File, Job, Process,
 from snfpipe.deletion import trash
 from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
-from snfpipe.names import INDEX_DIGITS, ProductName
-from snfpipe.states import IN_HAND, State
+from snfpipe.grouping import grouped
+from snfpipe.names import INDEX_DIGITS
+from snfpipe.states import IN_HAND, MAY_REGISTER
+from snfpipe.storage.archive import main_of
 
 
 class JobRow(NamedTuple):
@@ -91,19 +94,15 @@ def by_path(session: Session, paths: Iterable[str]) -> dict[str, FileRow]:
 
 def by_name(session: Session, names: Iterable[str]) -> dict[str, list[FileRow]]:
     """Return name -> rows, of lost files too."""
-    found: dict[str, list[FileRow]] = {}
-    for row in _files(session, File.name, names):
-        if row.area != "raw":
-            found.setdefault(row.name, []).append(row)
-    return found
+    found = _files(session, File.name, names)
+    return grouped((row.name, row) for row in found if row.area != "raw")
 
 
 def _files(session: Session, column: Any, values: Iterable[str]) -> Iterator[FileRow]:
-    """Yield the rows where a column has one of some values."""
+    """Return the rows where a column has one of some values."""
     query = sa.select(*_FILE).join(Process, Process.id_process == File.id_process)
-    for part in store.chunks(value for value in values if storable(value)):
-        for row in session.execute(query.where(column.in_(part)).order_by(File.id)):
-            yield FileRow(*row)
+    found = store.rows_in(session, query.order_by(File.id), column, filter(storable, values))
+    return (FileRow(*row) for row in found)
 
 
 def storable(text: str) -> bool:
@@ -163,31 +162,21 @@ def live_twice(session: Session) -> list[list[Generation]]:
 
 def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
     """Return id -> job."""
-    found: dict[int, JobRow] = {}
     query = sa.select(Job.id, Job.name, Job.state, Job.inputs_digest, Job.reason)
-    for part in store.chunks(sorted(set(ids))):
-        found |= {row[0]: JobRow(*row) for row in session.execute(query.where(Job.id.in_(part)))}
-    return found
+    return {row[0]: JobRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
 
 
 def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
     """Return product -> ids of the jobs whose live products were made from it."""
-    found: dict[str, list[int]] = {}
-    for part in store.chunks(sorted(set(id_processes))):
-        query = (
-            sa.select(ProcessParent.parent, Process.job_id)
-            .join(Process, Process.id_process == ProcessParent.child)
-            .where(
-                ProcessParent.parent.in_(part),
-                Process.state == "live",
-            )
-            .distinct()
-            .order_by(ProcessParent.parent, Process.job_id)
-        )
-        for parent, job_id in session.execute(query):
-            if job_id is not None:
-                found.setdefault(parent, []).append(job_id)
-    return found
+    query = (
+        sa.select(ProcessParent.parent, Process.job_id)
+        .join(Process, Process.id_process == ProcessParent.child)
+        .where(Process.state == "live")
+        .distinct()
+        .order_by(ProcessParent.parent, Process.job_id)
+    )
+    found = store.rows_in(session, query, ProcessParent.parent, id_processes)
+    return grouped((parent, job_id) for parent, job_id in found if job_id is not None)
 
 
 def vouched(
@@ -197,56 +186,43 @@ def vouched(
 
     Asked for by name, or by product; manifests hold many more.
     """
-    found: dict[str, Vouched] = {}
-    for part in store.chunks(sorted(set(job_ids)), 100):
-        query = sa.select(Job.manifest).where(Job.id.in_(part), Job.manifest.is_not(None))
-        for text in session.scalars(query):
-            for product in json.loads(text or "{}").get("products", ()):
-                ident = product["id_process"]
-                for role, file in product["files"].items():
-                    if file["name"] in names or ident in id_processes:
-                        found[file["name"]] = Vouched(ident, role, file["sha256"], file["size"])
-    return found
+    query = sa.select(Job.manifest).where(Job.manifest.is_not(None))
+    return {
+        file["name"]: Vouched(product["id_process"], role, file["sha256"], file["size"])
+        for text in store.scalars_in(session, query, Job.id, job_ids, 100)
+        for product in json.loads(text or "{}").get("products", ())
+        for role, file in product["files"].items()
+        if file["name"] in names or product["id_process"] in id_processes
+    }
 
 
 def promised(session: Session, names: Iterable[str]) -> dict[str, int]:
     """Return name -> id of the job that declared the product a file of that name belongs to."""
     ids: dict[str, list[str]] = {}
     for name in names:
-        try:
-            product = ProductName.parse(name.split(".", 1)[0] + ".fits")
-        except BadName:
-            continue
-        ids.setdefault(product.id_process, []).append(name)
+        with suppress(BadName):
+            ids.setdefault(main_of(name).id_process, []).append(name)
     found: dict[str, int] = {}
-    for part in store.chunks(sorted(ids)):
-        query = sa.select(Expected.id_process, Expected.job_id).where(Expected.id_process.in_(part))
-        for ident, job_id in session.execute(query):
-            found |= dict.fromkeys(ids[ident], job_id)
+    query = sa.select(Expected.id_process, Expected.job_id)
+    for ident, job_id in store.rows_in(session, query, Expected.id_process, ids):
+        found |= dict.fromkeys(ids[ident], job_id)
     return found
 
 
 def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
     """Return id -> state of those products that have a row."""
-    found: dict[str, str] = {}
-    for part in store.chunks(sorted(set(id_processes))):
-        query = sa.select(Process.id_process, Process.state).where(Process.id_process.in_(part))
-        found |= {ident: state for ident, state in session.execute(query)}
-    return found
+    query = sa.select(Process.id_process, Process.state)
+    return dict(store.rows_in(session, query, Process.id_process, id_processes))
 
 
 def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
     """Return the attempts that may still register: of jobs in hand, and lost ones come late."""
-    found: set[str] = set()
-    waiting = [str(state) for state in IN_HAND | {State.LOST}]
-    for part in store.chunks(token for token in tokens if storable(token)):
-        query = (
-            sa.select(Attempt.token)
-            .join(Job, Job.id == Attempt.job_id)
-            .where(Attempt.token.in_(part), Job.token == Attempt.token, Job.state.in_(waiting))
-        )
-        found.update(session.scalars(query))
-    return found
+    query = (
+        sa.select(Attempt.token)
+        .join(Job, Job.id == Attempt.job_id)
+        .where(Job.token == Attempt.token, Job.state.in_(MAY_REGISTER))
+    )
+    return set(store.scalars_in(session, query, Attempt.token, filter(storable, tokens)))
 
 
 def in_transit(session: Session) -> set[str]:

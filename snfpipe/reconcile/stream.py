@@ -17,6 +17,11 @@ from snfpipe.storage.base import Entry
 #: Called with the number of files that are done with.
 Progress = Callable[[int], None]
 
+
+def quiet(_count: int) -> None:
+    """Tell nobody."""
+
+
 _PAGE = 20_000  # rows a query
 _FEW = 10  # wrong ones that are no reason to stop, however small the archive
 
@@ -29,7 +34,7 @@ class Difference(NamedTuple):
     right: int | None
 
 
-def registered(database: Database, progress: Progress | None = None) -> Iterator[Entry]:
+def registered(database: Database, progress: Progress) -> Iterator[Entry]:
     """Yield path and registered size of all files of the archive, ordered by path.
 
     A page of rows is a transaction of its own: a scan of hours holds nothing up, and sees rows
@@ -38,7 +43,7 @@ def registered(database: Database, progress: Progress | None = None) -> Iterator
     return chain.from_iterable(_pages(database, progress))
 
 
-def _pages(database: Database, progress: Progress | None) -> Iterator[list[Entry]]:
+def _pages(database: Database, progress: Progress) -> Iterator[list[Entry]]:
     """Yield the rows, a page at a time."""
     query = (
         sa.select(File.path, File.size)
@@ -57,8 +62,7 @@ def _pages(database: Database, progress: Progress | None) -> Iterator[list[Entry
         while page := coming.result():
             coming = reader.submit(read, page[-1][0])
             yield page
-            if progress:
-                progress(len(page))
+            progress(len(page))
 
 
 def differences(
@@ -111,8 +115,7 @@ class Limit:
 
     def __init__(self, expected: int, fraction: float, where: str) -> None:
         self.allowed = max(_FEW, int(expected * fraction))
-        self._expected = expected
-        self._where = where
+        self._expected, self._where = expected, where
         self._wrong = 0
 
     def count(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from snfpipe.db.session import Database
@@ -27,14 +28,12 @@ class Verifier:
         Where to read.
     expected : callable
         What to compare with.
-    progress : callable, optional
+    progress : callable
         Told of how many more files were read.
     """
 
-    def __init__(self, place: Place, expected: Expected, progress: Progress | None) -> None:
-        self._place = place
-        self._expected = expected
-        self._progress = progress
+    def __init__(self, place: Place, expected: Expected, progress: Progress) -> None:
+        self._place, self._expected, self._progress = place, expected, progress
         self._waiting: list[str] = []
         self._wrong: list[str] = []
 
@@ -52,11 +51,9 @@ class Verifier:
     def _read(self) -> None:
         """Read the files that wait; one that went meanwhile has no wrong bytes."""
         expected = self._expected(self._waiting)
-        for path, checksum in _checksums(self._place, expected):
-            if checksum != expected[path]:
-                self._wrong.append(path)
-        if self._progress:
-            self._progress(len(self._waiting))
+        found = _checksums(self._place, expected)
+        self._wrong += [path for path, checksum in found if checksum != expected[path]]
+        self._progress(len(self._waiting))
         self._waiting.clear()
 
 
@@ -81,7 +78,6 @@ def _checksums(place: Place, paths: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _checksum(place: Place, path: str) -> str | None:
     """Return the checksum of a file, None of one that has just gone."""
-    try:
+    with suppress(FileNotFoundError):
         return checksum_of(place, path)
-    except FileNotFoundError:
-        return None
+    return None

@@ -6,20 +6,26 @@ bytes.  Euro3D as in the format definition of the Euro3D network (version 1.0).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyWarning
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.optics import SIDE, STEP_ARCSEC
 
 Array = NDArray[np.float64]
+
+#: Variance of what is masked, in files; everything above a tenth of it is masked, too.
+MASKED = 1e30
 
 #: Cards that follow an exposure through all its products, where they are known.
 KEPT = (
@@ -30,16 +36,43 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Frame:
-    """A preprocessed frame: electrons and variance, assembled, shape (ny, nx)."""
+    """A preprocessed frame, assembled.
+
+    A pixel that is no number, or has no positive variance, is masked as it comes in: no sum that
+    leaves masked pixels out by a weight of 0 meets a NaN.
+
+    Attributes
+    ----------
+    data, variance : ndarray, shape (ny, nx)
+        Electrons; the variance is :data:`MASKED` where a pixel is masked.
+    """
 
     header: fits.Header
     data: Array
     variance: Array
 
+    def __post_init__(self) -> None:
+        """Mask what is no number."""
+        bad = ~(np.isfinite(self.data) & np.isfinite(self.variance) & (self.variance > 0))
+        _mask(self, bad, MASKED)
+
+    @cached_property
+    def good(self) -> NDArray[np.bool_]:
+        """Where pixels are not masked."""
+        return self.variance < MASKED / 10
+
+
+def _mask(values: Frame | Cube | Spectrum, bad: NDArray[np.bool_], variance: float) -> None:
+    """Give what is bad a variance that says so, and a number where it has none."""
+    if bad.any():
+        numbers = np.where(np.isfinite(values.data), values.data, 0.0)
+        object.__setattr__(values, "data", numbers)
+        object.__setattr__(values, "variance", np.where(bad, variance, values.variance))
+
 
 @dataclass(frozen=True)
 class Cube:
-    """A cube as spectra.
+    """A cube as spectra; what is no number or has no variance is masked as it comes in.
 
     Attributes
     ----------
@@ -57,22 +90,30 @@ class Cube:
     variance: Array
     lens: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        """Mask what is no number."""
+        _mask(self, ~(np.isfinite(self.data) & (self.variance < MASKED / 10)), np.inf)
+
 
 @dataclass(frozen=True)
 class Spectrum:
-    """A spectrum and its variance on a regular grid of wavelengths."""
+    """A spectrum and its variance on a regular grid; what is no number is masked as it comes in."""
 
     header: fits.Header
     wavelength: Array
     data: Array
     variance: Array
 
+    def __post_init__(self) -> None:
+        """Mask what is no number."""
+        _mask(self, ~(np.isfinite(self.data) & np.isfinite(self.variance)), MASKED)
+
 
 def kept(header: fits.Header) -> fits.Header:
-    """Return the cards that an exposure's products keep."""
+    """Return the cards that an exposure's products keep; one that cannot be read is left out."""
     new = fits.Header()
     for card in KEPT:
-        if card in header:
+        with contextlib.suppress(KeyError, fits.VerifyError, ValueError):
             new[card] = (header[card], header.comments[card])
     return new
 
@@ -84,6 +125,24 @@ def save(path: str, hdus: fits.HDUList) -> None:
         warnings.simplefilter("ignore", VerifyWarning)
         hdus.writeto(aside, overwrite=True)
     os.replace(aside, path)
+
+
+def check_varied(values: NDArray[Any], what: str) -> None:
+    """Refuse values of which none tells anything: there are none, or all are the same.
+
+    Even a bias has noise: such an image was not read, or was spoilt since.
+
+    Raises
+    ------
+    BadInput
+        They are so.
+    """
+    numbers = values[np.isfinite(values)]
+    if not numbers.size:
+        raise BadInput(f"{what}: every pixel is masked or no number")
+    low, high = numbers.min(), numbers.max()
+    if low == high:
+        raise BadInput(f"{what}: every pixel is {low:g}")
 
 
 def _open(path: str, kind: str) -> fits.HDUList:
@@ -114,9 +173,11 @@ def read_frame(path: str) -> Frame:
             data, variance = hdus[0].data, hdus[1].data
             if data.ndim != 2 or data.shape != variance.shape:
                 raise BadInput(f"frame {Path(path).name} has no variance of its own shape")
-            return Frame(hdus[0].header, data.astype(np.float64), variance.astype(np.float64))
+            frame = Frame(hdus[0].header, data.astype(np.float64), variance.astype(np.float64))
         except (LookupError, AttributeError, TypeError, ValueError, OSError) as error:
             raise BadInput(f"frame {Path(path).name} is incomplete: {error}") from error
+    check_varied(frame.data[frame.good], f"frame {Path(path).name}")
+    return frame
 
 
 def write_euro3d(path: str, cube: Cube) -> None:
@@ -142,7 +203,7 @@ def write_euro3d(path: str, cube: Cube) -> None:
         fits.Column(
             "STAT_SPE",
             f"{bins}E",
-            array=np.where(np.isfinite(cube.variance), cube.variance, 1e30).astype(np.float32),
+            array=np.where(np.isfinite(cube.variance), cube.variance, MASKED).astype(np.float32),
         ),
     ]
     table = fits.BinTableHDU.from_columns(columns, name="E3D_DATA")
@@ -197,6 +258,7 @@ def read_cube(path: str) -> Cube:
             raise BadInput(f"cube {Path(path).name} is incomplete: {error}") from error
     if not (cube.variance > 0).all():
         raise BadInput(f"cube {Path(path).name} has a variance that is not positive")
+    check_varied(cube.data[np.isfinite(cube.variance)], f"cube {Path(path).name}")
     return cube
 
 
@@ -232,10 +294,10 @@ def write_cube3d(path: str, cube: Cube) -> None:
     """Write a cube with axes x, y, wavelength: 15 x 15 spaxels, data and variance."""
     bins = cube.wavelength.size
     data = np.zeros((bins, SIDE, SIDE))
-    variance = np.full((bins, SIDE, SIDE), 1e30)
+    variance = np.full((bins, SIDE, SIDE), MASKED)
     i, j = cube.lens[:, 0] + SIDE // 2, cube.lens[:, 1] + SIDE // 2
     data[:, j, i] = cube.data.T
-    variance[:, j, i] = np.where(np.isfinite(cube.variance), cube.variance, 1e30).T
+    variance[:, j, i] = np.where(np.isfinite(cube.variance), cube.variance, MASKED).T
     header = kept(cube.header)
     for axis, (value, step) in enumerate(
         (

@@ -12,14 +12,15 @@ import os
 import random
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.errors import NotFound, Refused, ServiceUnavailable, shown
 from snfpipe.services import folders
+from snfpipe.wholefile import text_of, write_whole
 from snfpipe.worker import processes
 
 _PORTS = range(20_000, 32_000)  # below what the system hands out by itself
@@ -42,8 +43,7 @@ class Daemons:
     """
 
     def __init__(self, folder: Path, quick: Signals = SIGKILL) -> None:
-        self.folder = folder
-        self._quick = quick
+        self.folder, self._quick = folder, quick
         self._path = folder / "daemons.json"
         self._made = folder / "made"
         self._children: list[subprocess.Popen[bytes]] = []
@@ -134,11 +134,11 @@ class Daemons:
         ServiceUnavailable
             It has ended, or takes too long; the end of its log is quoted.
         """
-        deadline = time.monotonic() + _START_S
-        while self.alive(name) and time.monotonic() < deadline:
+        deadline = clock.monotonic() + _START_S
+        while self.alive(name) and clock.monotonic() < deadline:
             if answers():
                 return
-            time.sleep(0.05)
+            clock.sleep(0.05)
         how = "does not answer" if self.alive(name) else "has ended"
         raise ServiceUnavailable(
             f"the private {name} in {self.folder} {how}: {shown(self._last_words(name), _TAIL)}",
@@ -221,20 +221,13 @@ class Daemons:
 
     def _processes(self) -> dict[str, str]:
         """Return name -> identity of what was started here, in the order of starting."""
-        known: dict[str, str] = self._read().get("processes", {})
-        return known
+        return dict(self._read().get("processes", {}))
 
     def _read(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return {}
-        return content
+        return dict(json.loads(text_of(self._path) or "{}"))
 
     def _write(self, content: dict[str, Any]) -> None:
-        aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps(content, indent=1))
-        aside.replace(self._path)
+        write_whole(self._path, json.dumps(content, indent=1))
 
 
 def need(package: str, path: str) -> Path:
@@ -266,9 +259,9 @@ def need_root(service: str) -> None:
 
 def _wait_for_end(process: str) -> None:
     """Wait for a process to end, but not for ever."""
-    deadline = time.monotonic() + _STOP_S
-    while processes.alive(process) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    deadline = clock.monotonic() + _STOP_S
+    while processes.alive(process) and clock.monotonic() < deadline:
+        clock.sleep(0.02)
 
 
 def _free_port(taken: set[int]) -> int:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.errors import Refused
 
 _MARK = ".snf-engine"
@@ -44,8 +44,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def is_ours(folder: Path) -> bool:
     """Tell whether ``snf engine`` made a folder."""
-    former = all((folder / name).is_file() for name in _FORMERLY)
-    return former or (folder / _MARK).is_file()
+    return all((folder / name).is_file() for name in _FORMERLY) or (folder / _MARK).is_file()
 
 
 def check_free(folder: Path) -> None:
@@ -100,7 +99,7 @@ def clear(folder: Path) -> None:
     Refused
         Something cannot be removed, or comes back.
     """
-    deadline = time.monotonic() + _REMOVE_S
+    deadline = clock.monotonic() + _REMOVE_S
     while True:
         try:
             for path in folder.iterdir():
@@ -110,12 +109,12 @@ def clear(folder: Path) -> None:
                     path.unlink(missing_ok=True)
             return
         except OSError as error:  # a process that ends just now can write a last file
-            if time.monotonic() > deadline:
+            if clock.monotonic() > deadline:
                 raise Refused(
                     f"cannot remove {error.filename}: {error.strerror}",
                     hint=f"look who is at work in {folder} (fuser -v), and call again",
                 ) from error
-        time.sleep(0.1)
+        clock.sleep(0.1)
 
 
 def remove(folder: Path) -> None:

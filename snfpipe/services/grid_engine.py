@@ -9,11 +9,12 @@ import os
 import pwd
 import re
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snfpipe.engines.commands import Commands
-from snfpipe.services.daemons import Daemons, need, need_root
-from snfpipe.services.folders import alone
+from snfpipe.services.base import Service
+from snfpipe.services.daemons import need, need_root
 
 _LIBRARY = Path("/usr/lib/gridengine")
 _SHARED = Path("/usr/share/gridengine")
@@ -85,7 +86,7 @@ h_vmem INFINITY
 """
 
 
-class GridEngineCell:
+class GridEngineCell(Service):
     """A cell in a folder.
 
     Parameters
@@ -101,10 +102,8 @@ class GridEngineCell:
     name = "grid_engine"
 
     def __init__(self, folder: Path, slots: int = 360, groups: str = "30000-39999") -> None:
-        self.folder = folder
-        self._slots = slots
-        self._groups = groups
-        self.daemons = Daemons(folder)
+        super().__init__(folder)
+        self._slots, self._groups = slots, groups
 
     @property
     def environment(self) -> dict[str, str]:
@@ -121,51 +120,42 @@ class GridEngineCell:
         """The cell's folder of shared files, ``accounting`` among them."""
         return self.folder / "root" / _CELL / "common"
 
-    def is_up(self) -> bool:
-        """Tell whether the cell is made and both daemons run."""
-        return self.daemons.made and all(map(self.daemons.alive, ("qmaster", "execd")))
+    def _names(self) -> Sequence[str]:
+        return "qmaster", "execd"
 
-    def up(self) -> bool:
-        """Start the cell, making it first where it is new; tell whether it was not up."""
+    def _check(self) -> None:
         need_root("Grid Engine")
-        for package in ("master", "exec", "client"):
-            program = {"master": "sge_qmaster", "exec": "sge_execd", "client": "qsub"}[package]
+        for package, program in (
+            ("master", "sge_qmaster"), ("exec", "sge_execd"), ("client", "qsub"),
+        ):  # fmt: skip
             need(f"gridengine-{package}", f"{_LIBRARY}/{program}")
-        with alone(self.folder):
-            if self.is_up():
-                return False
-            new = self.daemons.prepare()
-            if new:
-                self._make()
-            self.start_master()
-            if new:
-                self._ask("qconf", "-as", "localhost")
-                self._ask("qconf", "-Ae", self._file("host", _HOST))
-                self._configure_scheduler()
-            self.start_execd()
-            if new:
-                queue = _QUEUE.format(name="all.q", slots=self._slots)
-                self._ask("qconf", "-Aq", self._file("queue", queue))
-                self.daemons.finish()
-        return True
 
-    def down(self) -> None:
-        """End the daemons and their jobs; remove the folder."""
-        with alone(self.folder):
-            self.daemons.remove()
+    def _start(self, *, new: bool) -> None:
+        if new:
+            self._make()
+        self.start_master()
+        if new:
+            self._ask("qconf", "-as", "localhost")
+            self._ask("qconf", "-Ae", self._file("host", _HOST))
+            self._configure_scheduler()
+        self.start_execd()
+        if new:
+            queue = _QUEUE.format(name="all.q", slots=self._slots)
+            self._ask("qconf", "-Aq", self._file("queue", queue))
 
     def start_master(self) -> None:
         """Start the qmaster and wait until it answers."""
-        self.daemons.start(
-            "qmaster", [str(_LIBRARY / "sge_qmaster")], self.environment | {"SGE_ND": "1"}
-        )
+        self._run("qmaster")
         self.daemons.wait("qmaster", lambda: self._commands.call("qconf", "-sh").status == 0)
 
     def start_execd(self) -> None:
         """Start the execution daemon."""
-        self.daemons.start(
-            "execd", [str(_LIBRARY / "sge_execd")], self.environment | {"SGE_ND": "1"}
-        )
+        self._run("execd")
+
+    def _run(self, name: str) -> None:
+        """Start a daemon in the foreground."""
+        words = [str(_LIBRARY / f"sge_{name}")]
+        self.daemons.start(name, words, self.environment | {"SGE_ND": "1"})
 
     @property
     def _commands(self) -> Commands:
@@ -188,7 +178,6 @@ class GridEngineCell:
             path.mkdir(parents=True)
         for name in ("bin", "lib", "util", "utilbin"):
             (root / name).symlink_to(Path("/var/lib/gridengine") / name)
-        spool = f"berkeleydb libspoolb {database}"
         (self.common / "bootstrap").write_text(
             "admin_user none\ndefault_domain none\nignore_fqdn false\n"
             "spooling_method berkeleydb\nspooling_lib libspoolb\n"
@@ -199,23 +188,20 @@ class GridEngineCell:
         (self.common / "act_qmaster").write_text("localhost\n")
         # without it every client is refused: "client IP resolved to host name ..."
         (self.common / "host_aliases").write_text(f"localhost {socket.gethostname()}\n")
-        self._initialise("spoolinit", *spool.split(), "init")
-        defaults = "spooldefaults"
         resources = _SHARED / "util" / "resources"
-        configuration = self._file("configuration", self._configuration())
-        self._initialise(defaults, "configuration", configuration)
-        self._initialise(defaults, "complexes", str(resources / "centry"))
-        self._initialise(defaults, "usersets", str(resources / "usersets"))
-        self._initialise(defaults, "managers", pwd.getpwuid(os.geteuid()).pw_name)
-
-    def _initialise(self, program: str, *arguments: str) -> None:
-        """Run one of the programs that write the database themselves."""
-        self.daemons.run(program, [str(_LIBRARY / program), *arguments], self.environment)
+        for program, *arguments in (  # they write the database themselves
+            ("spoolinit", "berkeleydb", "libspoolb", str(database), "init"),
+            ("spooldefaults", "configuration", self._file("configuration", self._configuration())),
+            ("spooldefaults", "complexes", str(resources / "centry")),
+            ("spooldefaults", "usersets", str(resources / "usersets")),
+            ("spooldefaults", "managers", pwd.getpwuid(os.geteuid()).pw_name),
+        ):
+            self.daemons.run(program, [str(_LIBRARY / program), *arguments], self.environment)
 
     def _configuration(self) -> str:
         """Return the package's own configuration with what a private cell needs otherwise."""
         text = (_SHARED / "default-configuration").read_text()
-        for name, value in {
+        return _with(text, {
             "execd_spool_dir": str(self.folder / "execd"),
             "load_report_time": "00:00:03",  # also how soon execd comes back to a new qmaster
             "min_uid": "0",
@@ -224,18 +210,21 @@ class GridEngineCell:
             "mailer": "/bin/true",
             "reporting_params": "accounting=true reporting=false flush_time=00:00:01 "
             "accounting_flush_time=00:00:00 joblog=false sharelog=00:00:00",
-        }.items():
-            text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
-        return text
+        })  # fmt: skip
 
     def _configure_scheduler(self) -> None:
         """Let the scheduler act at once."""
-        text = self._ask("qconf", "-ssconf")
-        for name, value in {
+        text = _with(self._ask("qconf", "-ssconf"), {
             "schedule_interval": "0:0:1",
             "flush_submit_sec": "1",
             "flush_finish_sec": "1",
             "job_load_adjustments": "NONE",
-        }.items():
-            text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
+        })  # fmt: skip
         self._ask("qconf", "-Msconf", self._file("scheduler", text + "\n"))
+
+
+def _with(text: str, values: Mapping[str, str]) -> str:
+    """Return a configuration's text with other values."""
+    for name, value in values.items():
+        text = re.sub(rf"^{name}\s.*$", f"{name} {value}", text, flags=re.MULTILINE)
+    return text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGQUIT
 
 from snfpipe.errors import Refused, ServiceUnavailable, shown
-from snfpipe.services.daemons import Daemons, need
-from snfpipe.services.folders import alone
+from snfpipe.services.base import Service
+from snfpipe.services.daemons import need
 
 _PROGRAMS = "/usr/lib/postgresql/*/bin/initdb"
 _SOCKET = 90  # letters of the folder, so that a socket's path in it is not too long (unix(7))
@@ -22,7 +23,7 @@ _OPTIONS = {
 }
 
 
-class PostgreSQL:
+class PostgreSQL(Service):
     """A cluster in a folder, its superuser ``snf``, with an empty database ``snfpipe``.
 
     Parameters
@@ -32,11 +33,11 @@ class PostgreSQL:
     """
 
     name = "postgresql"
+    quick = SIGQUIT  # killed, it leaves shared memory behind
     port = 5432  # only the socket's name has it
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.daemons = Daemons(folder, quick=SIGQUIT)  # killed, it leaves shared memory behind
+        super().__init__(folder)
         self._user = "postgres" if os.geteuid() == 0 else None  # initdb refuses to run as root
 
     @property
@@ -53,32 +54,25 @@ class PostgreSQL:
         """Return the URL of one database of the cluster."""
         return f"postgresql://snf@/{database}?host={self.folder}&port={self.port}"
 
-    def is_up(self) -> bool:
-        """Tell whether the cluster is made and its server runs."""
-        return self.daemons.made and self.daemons.alive("postgresql")
+    def _names(self) -> Sequence[str]:
+        return ("postgresql",)
 
-    def up(self) -> bool:
-        """Start the server, making the cluster first where it is new; tell whether it was down."""
-        initdb = self.bin / "initdb"
-        self._check_length()
-        with alone(self.folder):
-            if self.is_up():
-                return False
-            new = self.daemons.prepare()
-            if new:
-                self._open_folder()
-                words = ("-D", str(self.folder / "data"), "-A", "trust", "-U", "snf", "-E", "UTF8")
-                self.daemons.run("initdb", [str(initdb), *words], user=self._user)
-            self.start()
-            if new:
-                self.create("snfpipe")
-                self.daemons.finish()
-        return True
+    def _check(self) -> None:
+        need("postgresql", _PROGRAMS)
+        if len(str(self.folder)) > _SOCKET:
+            raise Refused(
+                f"the path {self.folder} is too long for a socket",
+                hint="name a shorter one: snf engine up --folder /tmp/engines postgresql",
+            )
 
-    def down(self) -> None:
-        """End the server; remove the folder."""
-        with alone(self.folder):
-            self.daemons.remove()
+    def _start(self, *, new: bool) -> None:
+        if new:
+            self._open_folder()
+            words = ("-D", str(self.folder / "data"), "-A", "trust", "-U", "snf", "-E", "UTF8")
+            self.daemons.run("initdb", [str(self.bin / "initdb"), *words], user=self._user)
+        self.start()
+        if new:
+            self.create("snfpipe")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -107,14 +101,6 @@ class PostgreSQL:
     def _answers(self) -> bool:
         words = [str(self.bin / "pg_isready"), "-q", *self._reach]
         return subprocess.run(words, check=False).returncode == 0
-
-    def _check_length(self) -> None:
-        """Refuse a folder that is no place for a socket."""
-        if len(str(self.folder)) > _SOCKET:
-            raise Refused(
-                f"the path {self.folder} is too long for a socket",
-                hint="name a shorter one: snf engine up --folder /tmp/engines postgresql",
-            )
 
     def _open_folder(self) -> None:
         """Give the folder to the server's user; refuse one that is closed to that user."""

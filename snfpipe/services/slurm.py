@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from snfpipe import clock
 from snfpipe.engines.commands import Commands
 from snfpipe.errors import ServiceUnavailable
-from snfpipe.services.daemons import Daemons, need, need_root
-from snfpipe.services.folders import alone
+from snfpipe.services.base import Service
+from snfpipe.services.daemons import need, need_root
 
 _CLUSTER = "private"
 _JOBS_S = 20.0
@@ -94,7 +95,7 @@ GRANT ALL ON slurm.* TO slurm@'127.0.0.1';
 """
 
 
-class SlurmCluster:
+class SlurmCluster(Service):
     """A cluster of one node in a folder.
 
     Parameters
@@ -123,24 +124,20 @@ class SlurmCluster:
         largest_array: int = 10_001,
         patience_s: int = 3,
     ) -> None:
-        self.folder = folder
-        self._slots = slots
-        self._slurmdbd = slurmdbd
-        self.largest_array = largest_array
+        super().__init__(folder)
+        self._slots, self._slurmdbd, self.largest_array = slots, slurmdbd, largest_array
         self._patience_s = patience_s
-        self.daemons = Daemons(folder)
 
     @property
     def environment(self) -> dict[str, str]:
         """What every command of this cluster needs."""
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
-    def is_up(self) -> bool:
-        """Tell whether the cluster is made and all daemons run."""
-        return self.daemons.made and all(map(self.daemons.alive, self._names))
+    def _names(self) -> Sequence[str]:
+        storage = ["mariadb", "slurmdbd"] if self._slurmdbd else []
+        return ["munged", *storage, "slurmctld", "slurmd"]
 
-    def up(self) -> bool:
-        """Start the cluster, making it first where it is new; tell whether it was not up."""
+    def _check(self) -> None:
         need_root("Slurm")
         for package, program in {
             "munge": "munged", "slurmctld": "slurmctld", "slurmd": "slurmd",
@@ -148,35 +145,27 @@ class SlurmCluster:
         }.items():  # fmt: skip
             need(package, f"/usr/sbin/{program}")
         need("slurm-client", "/usr/bin/sbatch")
-        with alone(self.folder):
-            if self.is_up():
-                return False
-            if self.daemons.prepare():
-                self._make()
-            self._start_munged()
-            if self._slurmdbd:
-                self.start_slurmdbd()
-            self.start_controller()
-            self.start_node()
-            self.daemons.finish()
-        return True
 
-    def down(self) -> None:
-        """End the daemons and their jobs; remove the folder."""
-        with alone(self.folder):
-            if self.is_up():
-                self._end_jobs()
-            self.daemons.remove()
+    def _start(self, *, new: bool) -> None:
+        if new:
+            self._make()
+        self._start_munged()
+        if self._slurmdbd:
+            self.start_slurmdbd()
+        self.start_controller()
+        self.start_node()
 
     def _end_jobs(self) -> None:
         """End what runs; processes of a job do not descend from the daemons."""
-        deadline = time.monotonic() + _JOBS_S
+        if not self.is_up():
+            return
+        deadline = clock.monotonic() + _JOBS_S
         with suppress(ServiceUnavailable):
             self._commands.call("scancel", "--full", "--signal=KILL", "--state=RUNNING")
-            while time.monotonic() < deadline:
+            while clock.monotonic() < deadline:
                 if not self._commands.ask("squeue", "-h", "-t", "RUNNING,COMPLETING"):
                     return
-                time.sleep(0.1)
+                clock.sleep(0.1)
 
     def command(self, *words: str) -> str:
         """Run one of Slurm's commands on this cluster; return what it prints."""
@@ -213,11 +202,6 @@ class SlurmCluster:
         )
 
     @property
-    def _names(self) -> list[str]:
-        storage = ["mariadb", "slurmdbd"] if self._slurmdbd else []
-        return ["munged", *storage, "slurmctld", "slurmd"]
-
-    @property
     def _commands(self) -> Commands:
         return Commands(self.environment)
 
@@ -245,8 +229,7 @@ class SlurmCluster:
         self._write_private("munge.key", secrets.token_bytes(128))
         storage = ""
         if self._slurmdbd:
-            password = secrets.token_hex(16)
-            self._make_storage(password)
+            self._make_storage(secrets.token_hex(16))
             storage = _BY_SLURMDBD.format(port=self.daemons.port("slurmdbd"), folder=self.folder)
         (self.folder / "slurm.conf").write_text(
             _SLURM.format(

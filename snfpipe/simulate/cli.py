@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from snfpipe.simulate.layouts import Kind
+
 
 @click.command()
 @click.option("--preset", default="sample", show_default=True,
@@ -19,6 +21,10 @@ import click
                    "its first.")  # fmt: skip
 @click.option("--fault", "faults", multiple=True, metavar="NIGHT:NAME",
               help="Let something go wrong in a night; may be repeated.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["camera", "single", "mixed"]), default="camera",
+              show_default=True,
+              help="How frames are stored: as the camera programs write them, as one image in all "
+                   "channels, or every other exposure as one image.")  # fmt: skip
 @click.option("--seed", type=int, help="Another seed of all chance than the preset's.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True,
               help="Processes to use.")  # fmt: skip
@@ -29,6 +35,7 @@ def simulate(
     out: Path,
     nights: tuple[str, ...],
     faults: tuple[str, ...],
+    layout: Kind,
     seed: int | None,
     jobs: int,
     dry_run: bool,
@@ -38,16 +45,18 @@ def simulate(
 
     Complete nights made from the same words are left alone.  Faults: missing_arc,
     corrupt_header, truncated_file, interrupted_exposure, lost_p_frame, bad_standard,
-    empty_guide_video, saturated_frame, empty_frame, no_darktime, dead_sensors, bad_section.
+    empty_guide_video, saturated_frame, empty_frame, no_darktime, dead_sensors, bad_section,
+    raster_continuum.
 
     \b
     Example:
       snf simulate --preset tiny --out work/raw --fault 06_336:missing_arc
     """  # noqa: D301 - click's own mark
-    from snfpipe.simulate.presets import change, find_preset
+    from snfpipe.simulate.changes import change
+    from snfpipe.simulate.presets import find_preset
     from snfpipe.simulate.survey import simulate_survey
 
-    chosen = change(find_preset(preset), nights, faults, seed)
+    chosen = change(find_preset(preset), nights, faults, seed, layout)
     progress = _show_progress if sys.stderr.isatty() else None
     results = simulate_survey(chosen, out, jobs=jobs, dry_run=dry_run, progress=progress)
     if as_json:

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from snfpipe.simulate.instrument import DETECTORS, OVERSCAN, SATURATION, Array, Size, frame_shape
+from snfpipe.simulate.instrument import DETECTORS, SATURATION, Array, Size, frame_shape
+from snfpipe.simulate.layouts import Layout
 from snfpipe.simulate.randomness import generator
 
 ODD_EVEN = (0.9, -0.6)  #: ADU that odd columns stand above even ones, half each way, by amplifier
@@ -106,19 +107,25 @@ def expose(
     channel: str,
     exptime_s: float,
     chance: np.random.Generator,
-) -> tuple[NDArray[np.uint16], int]:
-    """Return the stored frame, overscans to the right, and the number of cosmic-ray tracks.
+    layout: Layout,
+) -> tuple[list[NDArray[np.uint16]], int]:
+    """Return what each amplifier reads, and the number of cosmic-ray tracks.
+
+    An amplifier's readout has the layout's margins around its data, and its columns in the order
+    in which the layout stores them.
 
     Parameters
     ----------
     light : ndarray, (ny, nx)
-        Expected photo-electrons in the stored orientation.
+        Expected photo-electrons in the chip's orientation.
     chip, levels, channel
         The detector.
     exptime_s : float
         Time over which dark current and cosmic rays gather; 0 for a bias.
     chance : numpy.random.Generator
         The frame's own.
+    layout : Layout
+        How the camera stores it.
     """
     detector = DETECTORS[channel]
     ny, nx = light.shape
@@ -127,19 +134,45 @@ def expose(
     charge += rays
     charge += np.float32(detector.read_noise) * chance.standard_normal((ny, nx), np.float32)
     half = nx // 2
-    stored = np.empty((ny, nx + 2 * OVERSCAN), dtype=np.float32)
-    drift = (levels.drift * np.linspace(-0.5, 0.5, ny, dtype=np.float32))[:, None]
-    parity: Array = np.where(np.arange(max(half, OVERSCAN)) % 2, 0.5, -0.5)
+    held = slice(layout.prescan, layout.prescan + half)  # columns of a readout that hold data
+    shape = ny + layout.overscan_rows, layout.prescan + half + layout.overscan
+    drift = levels.drift * _course(ny, layout.overscan_rows)[:, None]
+    parity: Array = np.where(np.arange(shape[1]) % 2, 0.5, -0.5)
+    strips = []
     for amplifier in (0, 1):
-        gain, level = detector.gains[amplifier], levels.amplifiers[amplifier]
-        data = slice(amplifier * half, (amplifier + 1) * half)
-        scan = slice(nx + amplifier * OVERSCAN, nx + (amplifier + 1) * OVERSCAN)
-        comb = (level + ODD_EVEN[amplifier] * parity).astype(np.float32)[None, :]
-        stored[:, data] = charge[:, data] / np.float32(gain) + comb[:, :half] + drift
-        noise = chance.standard_normal((ny, OVERSCAN), np.float32)
-        stored[:, scan] = noise * np.float32(detector.read_noise / gain)
-        stored[:, scan] += comb[:, :OVERSCAN] + drift
-    stored[:, :nx] += chip.bias
-    for column, row in chip.bad_columns:
-        stored[row:, column] += np.float32(chip.bad_level)
-    return np.clip(np.rint(stored), 0, SATURATION).astype(np.uint16), tracks
+        gain = detector.gains[amplifier]
+        odd_even = levels.amplifiers[amplifier] + ODD_EVEN[amplifier] * parity
+        level = odd_even.astype(np.float32)[None, :]
+        strip = np.float32(detector.read_noise / gain) * _margin_noise(chance, shape, layout)
+        strip += level + drift
+        own = slice(amplifier * half, (amplifier + 1) * half)
+        order = slice(None, None, -1 if layout.extensions and amplifier else 1)
+        data = charge[:, own][:, order] / np.float32(gain) + level[:, held] + drift[:ny]
+        strip[:ny, held] = data + chip.bias[:, own][:, order]
+        for column, row in chip.bad_columns:
+            if own.start <= column < own.stop:
+                strip[row:ny, held][:, order][:, column - own.start] += np.float32(chip.bad_level)
+        for damaged, column, junk in layout.junk:
+            if damaged == amplifier:
+                strip[:, held.stop + column % layout.overscan] = junk
+        strips.append(np.clip(np.rint(strip), 0, SATURATION).astype(np.uint16))
+    return strips, tracks
+
+
+def _course(ny: int, more: int) -> NDArray[np.float32]:
+    """Return how a drift goes over the rows: -0.5 to 0.5, and on over `more` rows."""
+    after = np.arange(1, more + 1, dtype=np.float32) / np.float32(ny - 1)
+    return np.append(np.linspace(-0.5, 0.5, ny, dtype=np.float32), after + np.float32(0.5))
+
+
+def _margin_noise(
+    chance: np.random.Generator, shape: tuple[int, int], layout: Layout
+) -> NDArray[np.float32]:
+    """Return normal noise in an amplifier's overscan, prescan and overscan rows, 0 elsewhere."""
+    rows, columns = shape
+    ny = rows - layout.overscan_rows
+    noise = np.zeros(shape, dtype=np.float32)
+    noise[:ny, -layout.overscan :] = chance.standard_normal((ny, layout.overscan), np.float32)
+    noise[:ny, : layout.prescan] = chance.standard_normal((ny, layout.prescan), np.float32)
+    noise[ny:] = chance.standard_normal((layout.overscan_rows, columns), np.float32)
+    return noise

@@ -13,6 +13,7 @@ from snfpipe.simulate import spectra
 from snfpipe.simulate.atmosphere import Air, make_air, refraction_shift, transmission
 from snfpipe.simulate.detector import expose, make_chip, make_levels
 from snfpipe.simulate.instrument import LENSES, SETUPS, SPAXEL, Array, Setup, passband, throughput
+from snfpipe.simulate.layouts import layout_of, stored
 from snfpipe.simulate.optics import (
     Flat,
     Geometry,
@@ -38,9 +39,9 @@ _MAX_POINT_KNOTS = 320
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A frame's stored pixels and what is known of it."""
+    """The images of a frame's file and what is known of it."""
 
-    pixels: NDArray[np.uint16]
+    images: list[NDArray[np.uint16]]
     truth: dict[str, Any]
 
 
@@ -91,10 +92,11 @@ def make_frame(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
     offset = float(generator(seed, frame.night, channel, "bias").normal(0, 15))
     levels = make_levels(chance, offset, channel)
     chip = make_chip(seed, channel, size)
-    pixels, tracks = expose(image, chip, levels, channel, frame.exptime_s, chance)
+    layout = layout_of(preset.layout, channel, frame.run, frame.exposure)
+    strips, tracks = expose(image, chip, levels, channel, frame.exptime_s, chance, layout)
     truth |= {"light": frame.light, "bias_adu": digits(np.array(levels.amplifiers)),
               "drift_adu": round(levels.drift, 4), "cosmic_tracks": tracks}  # fmt: skip
-    return Made(pixels, truth)
+    return Made(stored(layout, strips, frame.raster), truth)
 
 
 def expected_image(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snfpipe.simulate.headers import Card
+from snfpipe.simulate.layouts import Card
 from snfpipe.simulate.presets import TARGETS
 from snfpipe.simulate.schedule import OBJECT_EXPOSURE, Frame
 
@@ -79,6 +79,9 @@ FAULTS: Mapping[str, Callable[[Frames], Frames]] = {
     "no_darktime": _damage("no_darktime", Victims("B")),
     "dead_sensors": _damage("dead_sensors", Victims("BR")),
     "bad_section": _damage("bad_section", Victims("R")),
+    "raster_continuum": _on(
+        Victims("BR", "StdStar", 7, 1), lambda frame: replace(frame, raster=True)
+    ),
 }
 
 

@@ -7,15 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from snfpipe.names import Night
-from snfpipe.simulate.instrument import DETECTORS, OVERSCAN, SATURATION, Size, frame_shape
+from snfpipe.simulate.instrument import DETECTORS, SATURATION, Size, frame_shape
+from snfpipe.simulate.layouts import (
+    Card,
+    Layout,
+    Unquoted,
+    extension_sections,
+    image_sections,
+)
 from snfpipe.simulate.presets import TARGETS
 from snfpipe.simulate.randomness import generator
 from snfpipe.simulate.schedule import Frame, sidereal_h
 
 if TYPE_CHECKING:
     from snfpipe.simulate.atmosphere import Air
-
-Card = tuple[str, str | int | float, str]
 
 _IMAGE_TYPES = {3: "COMPARISON", 7: "COMPARISON", 17: "OBJECT", 24: "BIAS", 25: "DARK"}
 _OBSERVATION_TYPES = {3: "ARC", 7: "FLAT", 17: "OBJECT", 24: "BIAS", 25: "DARK"}
@@ -33,25 +38,31 @@ def sexagesimal(value: float, sign: bool = True) -> str:
     return f"{mark}{whole:02}:{minutes:02}:{hundredths / 100:05.2f}"
 
 
-def sections(size: Size, channel: str) -> dict[str, str]:
-    """Return the IRAF sections of a stored frame, numbered by amplifier."""
-    nx, ny = frame_shape(channel, size)
-    half, found = nx // 2, {}
-    for amplifier in (0, 1):
-        data = f"[{amplifier * half + 1}:{(amplifier + 1) * half},1:{ny}]"
-        first = nx + amplifier * OVERSCAN
-        found[f"DATASEC{amplifier + 1}"] = data
-        found[f"CCDSEC{amplifier + 1}"] = data
-        found[f"BIASSEC{amplifier + 1}"] = f"[{first + 1}:{first + OVERSCAN},1:{ny}]"
-    return found
+def _file_class(frame: Frame, layout: Layout) -> str | int:
+    """Return the value of FCLASS: a number with zeros in DetCom, text in B's older layout."""
+    padded = f"{frame.fclass:02}"
+    if layout.name == "DetCom":
+        return Unquoted(padded)
+    return padded if layout.name == "single" and frame.channel == "B" else frame.fclass
 
 
-def cards(frame: Frame, air: Air, size: Size, seed: int) -> Iterator[Card]:
-    """Yield the cards of a frame after the mandatory ones.
+def extension_cards(frame: Frame, layout: Layout, size: Size) -> list[list[Card]]:
+    """Return the cards of each extension of a frame; none where the file is one image."""
+    if not layout.extensions:
+        return []
+    found = extension_sections(layout, *frame_shape(frame.channel, size), frame.raster)
+    return [
+        [("EXTNAME", f"chip{number:02}", ""), *((key, text, "") for key, text in own.items())]
+        for number, own in enumerate(found)
+    ]
 
-    Dirt, as seen in real frames: FCLASS is text in B and a number elsewhere; FILENAME lacks the
-    extension; there is no MJD-OBS; B's DATE-OBS is a minute off its JD now and then; sensors that
-    do not exist read 0 or 9999999; lamps have one exposure time in B and another in R.
+
+def cards(frame: Frame, air: Air, layout: Layout, size: Size, seed: int) -> Iterator[Card]:
+    """Yield the cards of a frame's primary header after the mandatory ones.
+
+    Dirt, as seen in real frames: FCLASS is no plain number in B; FILENAME lacks the extension;
+    there is no MJD-OBS; B's DATE-OBS is a minute off its JD now and then; sensors that do not
+    exist read 0 or 9999999; lamps have one exposure time in B and another in R.
     """
     chance = generator(seed, *frame.key, "header")
     detector = DETECTORS[frame.channel]
@@ -61,7 +72,7 @@ def cards(frame: Frame, air: Air, size: Size, seed: int) -> Iterator[Card]:
     shown = start - timedelta(minutes=1) if late else start
     target = TARGETS.get(frame.target)
     yield "OBSTYPE", _OBSERVATION_TYPES[frame.fclass], "Type of observation"
-    yield "FCLASS", f"{frame.fclass:02}" if frame.channel == "B" else frame.fclass, "File class"
+    yield "FCLASS", _file_class(frame, layout), "File class"
     yield "IMAGETYP", _IMAGE_TYPES[frame.fclass], ""
     yield "CHANNEL", frame.channel, "Channel"
     yield "OBJECT", frame.target or "unknown", "Target"
@@ -90,13 +101,16 @@ def cards(frame: Frame, air: Air, size: Size, seed: int) -> Iterator[Card]:
     yield "WINDSPD", 0, "[km/h] No such sensor"
     yield "RAIN", 9999999, "No such sensor"
     yield "CCDNAMP", 2, "Amplifiers"
-    for name, section in sections(size, frame.channel).items():
-        yield name, section, ""
+    if not layout.extensions:
+        shape = frame_shape(frame.channel, size)
+        for name, section in image_sections(layout, *shape, frame.raster).items():
+            yield name, section, ""
     yield "CCD0GAIN", detector.gains[0], "[e-/ADU]"
     yield "CCD1GAIN", detector.gains[1], "[e-/ADU]"
     yield "RDNOISE", detector.read_noise, "[e-]"
     yield "SATURATE", SATURATION, "[ADU]"
     yield "CCDSUM", "1 1", "Binning"
     yield "CCDTEMP", round(detector.temperature + float(chance.normal(0, 0.05)), 2), "[deg C]"
-    yield "RASTER", "FULL", ""
+    if layout.name == "single":
+        yield "RASTER", "FULL", ""
     yield "ACQSWV", _PROGRAMS[frame.channel], "Camera program"

@@ -21,7 +21,6 @@ LENSES = SIDE * SIDE
 SPAXEL = 0.43  #: side of a lens on the sky, arcsec
 REFERENCE = 5000.0  #: wavelength of positions and of the PSF's parameters, Angstrom
 COLLECTING_AREA = 3.3e4  #: UH 2.2 m less its obstruction, cm2
-OVERSCAN = 32  #: columns an amplifier
 SATURATION = 65535  #: ADU
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from snfpipe.names import Night
 from snfpipe.simulate import faults
+from snfpipe.simulate.layouts import file_bytes, layout_of
 from snfpipe.simulate.presets import TARGETS, NightPlan, Preset
 from snfpipe.simulate.schedule import Frame, night_frames
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from snfpipe.simulate.headers import Card
+from snfpipe.wholefile import write_whole
 
 STAMP = ".simulated.json"
 SIDE_FILES = ("obslog.csv", "skyprobe.csv", "truth.json")
@@ -71,6 +65,7 @@ def night_digest(preset: Preset, plan: NightPlan) -> str:
         "seed": preset.seed,
         "size": preset.size,
         "channels": preset.channels,
+        "layout": preset.layout,
         "plan": asdict(plan),
         "targets": [asdict(TARGETS[name]) for name in plan.targets],
     }
@@ -86,35 +81,20 @@ def frame_content(
     """
     from snfpipe.simulate.atmosphere import make_air
     from snfpipe.simulate.exposure import make_frame
-    from snfpipe.simulate.headers import cards
+    from snfpipe.simulate.headers import cards, extension_cards
     from snfpipe.simulate.photometric import make_photometric
 
     make = make_photometric if frame.channel == "P" else make_frame
     made = make(preset, plan, frame)
+    layout = layout_of(preset.layout, frame.channel, frame.run, frame.exposure)
     air = make_air(preset.seed, frame.night)
-    header = faults.damage_cards(list(cards(frame, air, preset.size, preset.seed)), frame.damages)
-    return faults.damage_bytes(fits_bytes(made.pixels, header), frame.damages), made.truth
-
-
-def fits_bytes(pixels: NDArray[np.uint16], header: list[Card]) -> bytes:
-    """Return a FITS file of one 16-bit image; nothing in it depends on the time of making."""
-    from astropy.io import fits
-
-    hdu = fits.PrimaryHDU(pixels)
-    hdu.header.extend(fits.Card(*card) for card in header)
-    buffer = io.BytesIO()
-    hdu.writeto(buffer)
-    return buffer.getvalue()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    header = list(cards(frame, air, layout, preset.size, preset.seed))
+    content = file_bytes(
+        made.images,
+        faults.damage_cards(header, frame.damages),
+        extension_cards(frame, layout, preset.size),
+    )
+    return faults.damage_bytes(content, frame.damages), made.truth
 
 
 def write_frame(

@@ -13,6 +13,7 @@ from snfpipe.simulate.atmosphere import make_air, transmission
 from snfpipe.simulate.detector import expose, make_chip, make_levels
 from snfpipe.simulate.exposure import Made, digits
 from snfpipe.simulate.instrument import P_SHAPE, SPAXEL, Array, Size
+from snfpipe.simulate.layouts import layout_of, stored
 from snfpipe.simulate.presets import NightPlan, Preset
 from snfpipe.simulate.randomness import generator
 from snfpipe.simulate.scene import make_conditions, mirror
@@ -135,7 +136,8 @@ def make_photometric(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
     night_offset = float(generator(seed, frame.night, "P", "bias").normal(0, 15))
     levels = make_levels(chance, night_offset, "P")
     chip = make_chip(seed, "P", size)
-    pixels, tracks = expose(image, chip, levels, "P", frame.exptime_s, chance)
+    layout = layout_of(preset.layout, "P", frame.run, frame.exposure)
+    strips, tracks = expose(image, chip, levels, "P", frame.exptime_s, chance, layout)
     truth: dict[str, Any] = {
         "target": frame.target,
         "airmass": round(frame.airmass, 6),
@@ -149,7 +151,7 @@ def make_photometric(preset: Preset, plan: NightPlan, frame: Frame) -> Made:
         "bias_adu": digits(np.array(levels.amplifiers)),
         "cosmic_tracks": tracks,
     }
-    return Made(pixels, truth)
+    return Made(stored(layout, strips, frame.raster), truth)
 
 
 def _band(one: Filter) -> Array:

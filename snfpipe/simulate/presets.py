@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snfpipe.errors import NotFound, UsageError, shown
-from snfpipe.names import Night
+from snfpipe.errors import NotFound, shown
 
 if TYPE_CHECKING:
     from snfpipe.simulate.instrument import Size
+    from snfpipe.simulate.layouts import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class NightPlan:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A survey: its nights, the size of frames, the channels and the seed of all chance."""
+    """A survey: its nights, size and layout of frames, the channels, and the seed of all chance."""
 
     name: str
     title: str
@@ -112,6 +112,7 @@ class Preset:
     size: Size = "reduced"
     channels: str = "BRP"
     seed: int = 2006
+    layout: Kind = "camera"
 
 
 _TWO = ("SNF20061129-003", "SNF20061121-001")
@@ -170,46 +171,3 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise NotFound(f"there is no preset {shown(name)}", hint=f"use one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def change(
-    preset: Preset,
-    nights: Iterable[str] = (),
-    faults: Iterable[str] = (),
-    seed: int | None = None,
-) -> Preset:
-    """Return a preset changed by the words of a call.
-
-    Parameters
-    ----------
-    preset : Preset
-        Where to start from.
-    nights : iterable of str
-        The nights to make; one that the preset lacks is made like its first night.  None: all.
-    faults : iterable of str
-        ``NIGHT:NAME``, added to those of the night.
-    seed : int, optional
-        Another seed.
-
-    Raises
-    ------
-    UsageError
-        A fault is not ``NIGHT:NAME`` of a chosen night, or is unknown.
-    BadName
-        A night is no night.
-    """
-    from snfpipe.simulate.faults import FAULTS
-
-    known = {plan.night: plan for plan in preset.nights}
-    wanted = [str(Night.parse(night)) for night in nights] or list(known)
-    plans = {night: known.get(night) or replace(preset.nights[0], night=night) for night in wanted}
-    for text in faults:
-        night, _, name = text.partition(":")
-        if night not in plans or name not in FAULTS:
-            raise UsageError(
-                f"{shown(text)} is no fault of these nights",
-                hint=f"use NIGHT:NAME with a night of {', '.join(plans)} "
-                f"and a name of {', '.join(FAULTS)}",
-            )
-        plans[night] = replace(plans[night], faults=(*plans[night].faults, name))
-    return replace(preset, nights=tuple(plans.values()), seed=preset.seed if seed is None else seed)

@@ -62,6 +62,8 @@ class Frame:
         Factor on all light (faults).
     star : float
         Factor on the point source (faults).
+    raster : bool
+        Whether only the columns beside the middle of the chip are read (faults).
     damages : tuple of str
         What befalls the file after it was made: names of :data:`.faults.DAMAGES`.
     """
@@ -86,6 +88,7 @@ class Frame:
     qzelog: int = 1
     light: float = 1.0
     star: float = 1.0
+    raster: bool = False
     damages: tuple[str, ...] = ()
 
     @property

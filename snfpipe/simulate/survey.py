@@ -18,10 +18,10 @@ from snfpipe.simulate.night import (
     planned_frames,
     side_files,
     write_frame,
-    write_whole,
 )
 from snfpipe.simulate.presets import NightPlan, Preset
 from snfpipe.simulate.schedule import Frame
+from snfpipe.wholefile import write_whole
 
 #: Called after each frame with the number done and the number to do.
 Progress = Callable[[int, int], None]
@@ -125,7 +125,7 @@ def simulate_survey(
     Parameters
     ----------
     preset : Preset
-        From :func:`.presets.find_preset`, perhaps changed by :func:`.presets.change`.
+        From :func:`.presets.find_preset`, perhaps changed by :func:`.changes.change`.
     out : Path
         The raw folder: nights go to ``YY/DDD`` below it.
     jobs : int

@@ -13,17 +13,21 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from snfpipe.errors import Refused, shown
+from snfpipe.handles import opened
 from snfpipe.killpoint import killpoint
 from snfpipe.names import ProductName
+
+#: Called after each file that was looked at or moved.
+Watch = Callable[[], object]
 
 INCOMING = ".incoming"
 TRASH = ".trash"  # what jobs that were deleted had, by deletion
 QUARANTINE = ".quarantine"  # what is no good, or nobody's, or was in the way: no audit looks there
-_BLOCK = 1 << 20
+BLOCK = 1 << 20  # bytes read at once
 
 
 def incoming(archive: Path, token: str) -> Path:
@@ -44,8 +48,18 @@ def place_of(name: str) -> str:
     BadName
         The name is no product's.
     """
-    main = ProductName.parse(name.split(".", 1)[0] + ".fits")
-    return str(PurePosixPath(main.archive_path).parent / name)
+    return str(PurePosixPath(main_of(name).archive_path).parent / name)
+
+
+def main_of(name: str) -> ProductName:
+    """Return the product that a file belongs to, main or auxiliary.
+
+    Raises
+    ------
+    BadName
+        The name is no product's.
+    """
+    return ProductName.parse(name.split(".", 1)[0] + ".fits")
 
 
 def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
@@ -56,14 +70,20 @@ def receive(source: Path, folder: Path, name: str) -> tuple[str, int]:
     tuple
         SHA-256 of the bytes written, and their number.
     """
+    with source.open("rb") as read, (folder / name).open("wb") as write:
+        return copied(read, write, sync=True)
+
+
+def copied(source: BinaryIO, target: BinaryIO, *, sync: bool = False) -> tuple[str, int]:
+    """Copy a stream, with `sync` to disk; return the SHA-256 of its bytes, and their number."""
     digest = hashlib.sha256()
     size = 0
-    with source.open("rb") as read, (folder / name).open("wb") as write:
-        while block := read.read(_BLOCK):
-            digest.update(block)
-            size += write.write(block)
-        write.flush()
-        os.fsync(write.fileno())
+    while block := source.read(BLOCK):
+        digest.update(block)
+        size += target.write(block)
+    if sync:
+        target.flush()
+        os.fsync(target.fileno())
     return digest.hexdigest(), size
 
 
@@ -97,25 +117,23 @@ def place(archive: Path, token: str, files: Mapping[str, str]) -> None:
         try:
             os.link(source, target)
         except FileExistsError:
-            if _same(Path(source), Path(target)) or sha256_of(Path(target)) == checksum:
+            if same(source, target) or sha256_of(Path(target)) == checksum:
                 continue
-            raise Refused(
-                f"another file stands at {target}", hint="`snf audit` tells whose it is"
-            ) from None
+            raise _occupied(target) from None
     sync(map(Path, folders))
 
 
 def take_back(archive: Path, token: str, path: str) -> None:
     """Undo the placing of a file: unlink it from `path` if it is the received one, no other."""
     target = archive / path
-    if _same(incoming(archive, token) / target.name, target):
+    if same(incoming(archive, token) / target.name, target):
         target.unlink(missing_ok=True)
 
 
 def set_aside(archive: Path, token: str, path: str) -> None:
     """Move what lies at `path`, where no row knows of it, out of an attempt's way; it is kept."""
     target = archive / path
-    if target.exists() and not _same(incoming(archive, token) / target.name, target):
+    if target.exists() and not same(incoming(archive, token) / target.name, target):
         aside = archive / QUARANTINE / token
         aside.mkdir(parents=True, exist_ok=True)
         os.replace(target, aside / target.name)
@@ -140,7 +158,7 @@ def check_path(path: str) -> str:
 
 
 def put_away(
-    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+    archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
     """Rename files of the archive to the same paths below `aside`; again after a kill.
 
@@ -165,28 +183,23 @@ def put_away(
     Refused
         A path, or a symbolic link in it, leads out of the archive; nothing was moved.
     """
-    paths = list(paths)
-    _check_inside(archive, paths)
-    lost = []
-    folders = _make_folders(aside, paths)
-    for path in paths:
-        source, target = f"{archive}/{path}", f"{aside}/{path}"
-        if not os.path.lexists(target):
-            try:
-                os.rename(source, target)
-            except FileNotFoundError:
-                lost.append(path)
-        elif _same(source, target):  # it was on its way back
-            os.unlink(source)
-        killpoint("archive:put-away")
-        if watch:
-            watch()
-    sync([*folders, *existing({archive / folder for folder in _folders(paths)})])
-    return lost
+    return _moved(archive, archive, aside, paths, _rename, "archive:put-away", watch)
+
+
+def _rename(source: str, target: str) -> bool:
+    """Rename a file, unless it was renamed before; tell whether it is there."""
+    if not os.path.lexists(target):
+        try:
+            os.rename(source, target)
+        except FileNotFoundError:
+            return False
+    elif same(source, target):  # it was on its way back
+        os.unlink(source)
+    return True
 
 
 def bring_back(
-    archive: Path, aside: Path, paths: Iterable[str], watch: Callable[[], None] | None = None
+    archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
     """Undo :func:`put_away`; again after a kill. Nothing in the archive is overwritten.
 
@@ -200,58 +213,62 @@ def bring_back(
     Refused
         Another file stands where one should go, or a path leads out of the archive.
     """
+    return _moved(archive, aside, archive, paths, _link_back, "archive:bring-back", watch)
+
+
+def _link_back(source: str, target: str) -> bool:
+    """Link a file to its place, where there is no other; tell whether it is there."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        return os.path.lexists(target)
+    except FileExistsError:
+        if not same(source, target):
+            raise _occupied(target) from None
+    os.unlink(source)
+    return True
+
+
+def _moved(
+    archive: Path,
+    fro: Path,
+    to: Path,
+    paths: Iterable[str],
+    move: Callable[[str, str], bool],
+    point: str,
+    watch: Watch,
+) -> list[str]:
+    """Move files from one folder to another; return those that are in neither."""
     paths = list(paths)
     _check_inside(archive, paths)
+    folders = {os.path.dirname(path) for path in paths}
+    for folder in folders:
+        (to / folder).mkdir(parents=True, exist_ok=True)
     lost = []
-    folders = _make_folders(archive, paths)
     for path in paths:
-        source, target = f"{aside}/{path}", f"{archive}/{path}"
-        try:
-            os.link(source, target)
-        except FileNotFoundError:
-            if not os.path.lexists(target):
-                lost.append(path)
-        except FileExistsError:
-            if not _same(source, target):
-                raise Refused(
-                    f"another file stands at {target}", hint="`snf audit` tells whose it is"
-                ) from None
-        with suppress(FileNotFoundError):
-            os.unlink(source)
-        killpoint("archive:bring-back")
-        if watch:
-            watch()
-    sync([*folders, *existing({aside / folder for folder in _folders(paths)})])
+        if not move(f"{fro}/{path}", f"{to}/{path}"):
+            lost.append(path)
+        killpoint(point)
+        watch()
+    both = (root / folder for root in (to, fro) for folder in folders)
+    sync(folder for folder in both if folder.is_dir())
     return lost
 
 
-def _folders(paths: Iterable[str]) -> set[str]:
-    """Return the folders of files."""
-    return {os.path.dirname(path) for path in paths}
-
-
-def _make_folders(root: Path, paths: Iterable[str]) -> list[Path]:
-    """Make the folders of files below `root`."""
-    folders = [root / folder for folder in _folders(paths)]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    return folders
+def _occupied(target: str) -> Refused:
+    """Say that another file has a place."""
+    return Refused(f"another file stands at {target}", hint="`snf audit` tells whose it is")
 
 
 def _check_inside(archive: Path, paths: Iterable[str]) -> None:
     """Refuse paths that lead out of the archive, by their words or by symbolic links."""
     root = archive.resolve()
-    for folder in _folders(check_path(path) for path in paths):
+    for folder in {os.path.dirname(check_path(path)) for path in paths}:
         if (archive / folder).resolve() != root / folder:
             raise Refused(
                 f"{archive / folder} leads out of the archive",
                 hint="a symbolic link stands in its way; only plain folders are the archive's",
             )
-
-
-def existing(folders: Iterable[Path]) -> list[Path]:
-    """Return those folders that are there."""
-    return [folder for folder in folders if folder.is_dir()]
 
 
 def remove_empty(folder: Path, root: Path) -> None:
@@ -302,11 +319,8 @@ def sha256_of(path: Path) -> str:
 def sync(folders: Iterable[Path]) -> None:
     """Put the entries of folders on disk."""
     for folder in folders:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as handle:
             os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _listed(folder: Path) -> list[str]:
@@ -317,7 +331,7 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
-def _same(one: str | Path, other: str | Path) -> bool:
+def same(one: str | Path, other: str | Path) -> bool:
     """Tell whether both names are of one file."""
     try:
         return os.path.samestat(os.lstat(one), os.lstat(other))

@@ -13,15 +13,13 @@ from itertools import chain
 from typing import BinaryIO, NamedTuple, Protocol
 
 from snfpipe.errors import BadName, Refused, shown
+from snfpipe.storage.archive import BLOCK
 
 #: A file of a stream: path, size.
 Entry = tuple[str, int]
 
 #: The size of what is no regular file (a link, a socket): never that of a product.
 IRREGULAR = -1
-
-#: Bytes read at once.
-BLOCK = 1 << 20
 
 
 class Seen(NamedTuple):
@@ -37,22 +35,18 @@ class Place(Protocol):
     @property
     def shown(self) -> str:
         """The place as it may be printed."""
-        ...
 
     def walk(self, folder: str = "") -> Iterator[Entry]:
         """Yield all files below a folder, ordered by their paths.
 
         At the top, folders and files whose names begin with a dot are the house's own.
         """
-        ...
 
     def look(self, path: str) -> Seen | None:
         """Look at a file; None where there is none."""
-        ...
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading."""
-        ...
 
     def move(self, path: str, to: str) -> None:
         """Give a file another path, and never that of another file; again after a kill.
@@ -62,7 +56,6 @@ class Place(Protocol):
         Refused
             Something else has that path.
         """
-        ...
 
     def bring(self, source: BinaryIO, path: str, aside: str, checksum: str) -> None:
         """Write a file under `aside`, and give it its path when it is whole and as it should be.
@@ -72,7 +65,6 @@ class Place(Protocol):
         Refused
             Its bytes are others, or something else has that path.
         """
-        ...
 
 
 def checksum_of(place: Place, path: str) -> str:
@@ -134,7 +126,12 @@ def _runs(listing: Callable[[str], Listing], folder: str) -> Iterator[list[Entry
         if isinstance(item, list):
             yield item
             continue
-        files, folders = listing(item)
+        try:
+            files, folders = listing(item)
+        except FileNotFoundError:
+            if not item:
+                raise
+            continue  # it has gone since it was seen
         if not folders:
             yield files
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from snfpipe.handles import opened
 from snfpipe.storage import archive
 from snfpipe.storage.base import (
-    BLOCK,
     IRREGULAR,
     Entry,
     Listing,
@@ -40,16 +39,10 @@ class LocalPlace:
         return walk(self._listing, f"{folder}/" if folder else "")
 
     def _listing(self, folder: str) -> Listing:
-        """List a folder; one that has gone since it was seen has no content."""
+        """List a folder."""
         files: list[Entry] = []
         folders = []
-        try:
-            handle = os.open(self.root / folder, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            if not folder:
-                raise
-            return Listing([], [])
-        try:
+        with opened(self.root / folder, os.O_RDONLY | os.O_DIRECTORY) as handle:
             for name in sorted(os.listdir(handle)):  # as quick as may be: millions pass here
                 path = folder + name
                 if not folder and is_ours(path):
@@ -65,8 +58,6 @@ class LocalPlace:
                     folders.append(f"{path}/")
                 else:
                     files.append((path, IRREGULAR))
-        finally:
-            os.close(handle)
         return Listing(files, folders)
 
     def look(self, path: str) -> Seen | None:
@@ -89,7 +80,7 @@ class LocalPlace:
         try:
             os.link(source, target, follow_symlinks=False)
         except FileExistsError:
-            if os.path.lexists(source) and not _same(source, target):
+            if os.path.lexists(source) and not archive.same(source, target):
                 raise occupied(to) from None
         except FileNotFoundError:
             if not os.path.lexists(target):
@@ -104,17 +95,7 @@ class LocalPlace:
         """Write a file under `aside`, and link it to its path when it is whole."""
         new = self.root / aside
         new.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
         with new.open("wb") as file:
-            while block := source.read(BLOCK):
-                digest.update(block)
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        hold(digest.hexdigest(), checksum, path)
+            found, _size = archive.copied(source, file, sync=True)
+        hold(found, checksum, path)
         self.move(aside, path)
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Tell whether both names are of one file."""
-    return os.path.samestat(one.lstat(), other.lstat())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from snfpipe.errors import Refused, ServiceUnavailable, UsageError, shown
+from snfpipe.errors import Refused, ServiceUnavailable, UsageError, shown, told
+from snfpipe.storage import archive
 from snfpipe.storage.base import (
-    BLOCK,
     IRREGULAR,
     Entry,
     Listing,
@@ -42,8 +41,7 @@ class RemotePlace:
     """
 
     def __init__(self, system: Any, root: str, shown: str, *, renames: bool = False) -> None:
-        self._system = system
-        self._renames = renames
+        self._system, self._renames = system, renames
         self._root = root.rstrip("/")
         self._shown = shown
 
@@ -61,16 +59,10 @@ class RemotePlace:
         self._list("")
 
     def _listing(self, folder: str) -> Listing:
-        """List a folder; one that has gone since it was seen has no content."""
+        """List a folder."""
         files: list[Entry] = []
         folders = []
-        try:
-            entries = self._list(folder)
-        except FileNotFoundError:
-            if not folder:
-                raise
-            return Listing([], [])
-        for name, entry in entries.items():
+        for name, entry in self._list(folder).items():
             path = folder + name
             if not folder and is_ours(path):
                 continue
@@ -121,12 +113,9 @@ class RemotePlace:
     def bring(self, source: BinaryIO, path: str, aside: str, checksum: str) -> None:
         """Write a file under `aside`, and rename it when it is whole."""
         _asked(self, self._system.makedirs, self._path(posixpath.dirname(aside)), exist_ok=True)
-        digest = hashlib.sha256()
         with _asked(self, self._system.open, self._path(aside), "wb") as file:
-            while block := source.read(BLOCK):
-                digest.update(block)
-                file.write(block)
-        hold(digest.hexdigest(), checksum, path)
+            found, _size = archive.copied(source, file)
+        hold(found, checksum, path)
         self.move(aside, path)
 
     def _path(self, path: str) -> str:
@@ -190,9 +179,8 @@ def _asked(place: Place, call: Callable[..., Any], *arguments: Any, **options: A
 
 def _away(url: str, error: Exception) -> ServiceUnavailable:
     """Say that the other side cannot be reached."""
-    told = str(error).strip().splitlines() or [type(error).__name__]
     return ServiceUnavailable(
-        f"{shown(url, 200)} cannot be reached: {told[0]}",
+        f"{shown(url, 200)} cannot be reached: {told(error)}",
         hint="try `sftp` to the same host: its key must be known, and yours let in",
     )
 

@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 def run_audits(
-    project: Project, database: Any, *, verify: bool = False, watch: Any = None
+    project: Project, database: Any, *, verify: bool = False, watch: Any = lambda: None
 ) -> Iterator[Report]:
     """Yield the report of each audit over the configured production.
 
@@ -34,7 +34,7 @@ def run_audits(
     verify : bool
         Read every file: checksum, structure of FITS files.
     watch : callable, optional
-        Told of every file that is looked at.
+        Called for every file that is looked at.
     """
     from snfpipe.audit.attrition import job_attrition
     from snfpipe.audit.environment import job_env_check

@@ -31,6 +31,8 @@ class Board:
         Manifest -> modification time [ns], for those that were looked at.
     audits : list of str
         The audits that found something.
+    problems : int
+        How many problems of raw frames this run found while it ingested.
     stopped_by : SnfError or None
         What made it impossible to go on.
     """
@@ -42,6 +44,7 @@ class Board:
     steps_moved: set[str] = field(default_factory=set)
     stamps: dict[str, int] = field(default_factory=dict)
     audits: list[str] = field(default_factory=list)
+    problems: int = 0
     stopped_by: SnfError | None = None
 
     def note(self, task: str, decision: Decision, *, attempted: bool) -> None:

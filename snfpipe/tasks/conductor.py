@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from functools import partial
 
+from snfpipe import clock
 from snfpipe.config.step import Step
 from snfpipe.daemon.osiris import lease_name
 from snfpipe.db import lease
@@ -94,8 +94,8 @@ class Conductor:
                     self._cycle()
                     away_since = None
                 except (ServiceUnavailable, OSError):  # a disk is a service, too
-                    away_since = away_since or time.monotonic()
-                    if time.monotonic() - away_since > _PATIENCE_S:
+                    away_since = away_since or clock.monotonic()
+                    if clock.monotonic() - away_since > _PATIENCE_S:
                         raise
                     self._pause_s = max(1.0, self._project.site.poll_s)
         except SnfError as error:
@@ -163,8 +163,8 @@ class Conductor:
         Returns why something that is over could not be settled.
         """
         trouble = None
-        if time.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
-            self._adopted_at = time.monotonic()
+        if clock.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
+            self._adopted_at = clock.monotonic()
             for settled in self._submitter.adopt():
                 self._note_settled(settled)
         if not self._osiris_serves():

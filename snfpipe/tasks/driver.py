@@ -147,7 +147,11 @@ class Driver:
 
         database = open_database(self.project.site.database_url, self.project.root, create=True)
         for report in refresh(self.project, database):
-            sys.stderr.write(f"took in night {report.night}\n")
+            if report.night:
+                sys.stderr.write(f"ingested night {report.night}\n")
+            for problem in report.all_problems:
+                sys.stderr.write(f"  {problem}\n")
+            self.board.problems += len(report.all_problems)
         database.close()
 
 

@@ -20,7 +20,6 @@ from snfpipe.tasks.board import Board
 from snfpipe.units.decision import VALIDATED_OUTDATED, WAITS_FOR_VALIDATION
 
 _REDRAW_S = 0.2
-_FAILURES = {str(state) for state in FAILURES}
 _TOLD_AT_END = {VALIDATED_OUTDATED, WAITS_FOR_VALIDATION}
 
 
@@ -66,7 +65,7 @@ class UnitReporter:
         """Tell how a unit was settled."""
         settled = self.board.finished.get(task.name)
         if self.live is not None:
-            self.live.settle(task.name, settled is not None and settled.word in _FAILURES)
+            self.live.settle(task.name, settled is not None and settled.word in FAILURES)
         if settled is None:
             self.up_to_date += task.name in self.board.graph
             return
@@ -119,9 +118,12 @@ class UnitReporter:
             sys.stderr.write(f"doit: {error}\n")
             raise SystemExit(error.exit_code)
         failing = self._tell_the_end()
+        if self.board.problems:
+            told = f"{self.board.problems} problems of raw frames were found at ingest"
+            self._line(f"{told}: `snf ingest` names them")
         if self.broken:
             raise SystemExit(3)
-        if failing or self.board.audits:
+        if failing or self.board.audits or self.board.problems:
             raise SystemExit(1)
 
     # --- the account ------------------------------------------------------------------------
@@ -134,14 +136,14 @@ class UnitReporter:
             counts["up to date"] = sum(name in graph for name in self.seen) - counts.total()
         parts = [f"{count} {word}" for word, count in counts.items() if count]
         self._line(", ".join(parts) or "no units")
-        words = _FAILURES | _TOLD_AT_END
+        words = FAILURES | _TOLD_AT_END
         seen = set(self.seen)
         told = [
             (task, decision)
             for task, decision in decisions.items()
             if decision.word in words and task in seen
         ]
-        failing = [(task, decision) for task, decision in told if decision.word in _FAILURES]
+        failing = [(task, decision) for task, decision in told if decision.word in FAILURES]
         for title, found in (
             ("not made:", [pair for pair in told if pair not in failing]),
             ("failed (tried again when inputs change, or after `snf retry UNIT`):", failing),

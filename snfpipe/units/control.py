@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.db.models import Job, Production
 from snfpipe.db.session import open_database
@@ -136,15 +136,15 @@ def _cancel(project: Project, called: Mapping[str, str], dry_run: bool) -> list[
             return [*changes.values()]
         end_jobs(project, database, engine, whose, getpass.getuser())
         harvester = Harvester(project, database, engine, whose)
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = clock.monotonic() + _PATIENCE_S
         while True:
             harvester.look()
             with database.read() as session:
                 query = sa.select(Job.id, Job.state).where(Job.id.in_(jobs))
                 now = {ident: state for ident, state in session.execute(query)}
-            if IN_HAND.isdisjoint(now.values()) or time.monotonic() > deadline:
+            if IN_HAND.isdisjoint(now.values()) or clock.monotonic() > deadline:
                 return [replace(it, new=now.get(ident, it.new)) for ident, it in changes.items()]
-            time.sleep(0.1)
+            clock.sleep(0.1)
     finally:
         database.close()
 

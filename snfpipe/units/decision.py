@@ -32,14 +32,12 @@ OUTDATED = "outdated"
 VALIDATED_OUTDATED = "validated but outdated"
 WAITS_FOR_VALIDATION = "waiting for validation"
 
-_IN_HAND = {str(state) for state in IN_HAND}
-_SETTLED = {str(state) for state in SETTLED}
 _NOT_CREATED = Decision(Action.RUN, NOT_CREATED, "it was never tried")
 
 
 def needs_digest(row: JobRow | None) -> bool:
     """Tell whether it depends on the digest of its inputs what is to be done."""
-    return row is not None and row.state in _SETTLED and row.state != State.WAIVED
+    return row is not None and row.state in SETTLED and row.state != State.WAIVED
 
 
 def decide(row: JobRow | None, digest: str | None, manifest_there: bool) -> Decision:
@@ -57,9 +55,9 @@ def decide(row: JobRow | None, digest: str | None, manifest_there: bool) -> Deci
     if row is None:
         return _NOT_CREATED
     state = row.state
-    if state in _IN_HAND:
+    if state in IN_HAND:
         return Decision(Action.ADOPT, state, "an attempt is on its way")
-    if state not in _SETTLED:
+    if state not in SETTLED:
         return Decision(Action.RUN, state, row.reason or "it is to be tried")
     if state != State.WAIVED and row.inputs_digest != digest:
         lost = row.inputs_digest is None and row.reason  # a repair took it away, and said why

@@ -28,6 +28,7 @@ from snfpipe.plans.reach import depends_on_runs
 from snfpipe.units.decision import Action, Decision, decide, needs_digest
 from snfpipe.units.graph import Graph, Unit, build_graph
 from snfpipe.units.job_rows import Rows, read_rows
+from snfpipe.wholefile import write_whole
 
 _FORMAT = 2
 
@@ -191,9 +192,7 @@ class _Memory:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            aside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-            aside.write_text(json.dumps(content, separators=(",", ":")))
-            aside.replace(self.path)
+            write_whole(self.path, json.dumps(content, separators=(",", ":")))
         except OSError:
             return  # a memory that cannot be kept only costs time
 

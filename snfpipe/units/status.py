@@ -20,9 +20,7 @@ from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit
 from snfpipe.units.states import UnitState
 
-_FAILURES = {str(state) for state in FAILURES}
 _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
-_ON_THEIR_WAY = {str(state) for state in IN_HAND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class Status:
     @property
     def failing(self) -> bool:
         """Tell whether any failure stands."""
-        return any(trouble.state in _FAILURES for trouble in self.troubles)
+        return any(trouble.state in FAILURES for trouble in self.troubles)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -86,7 +84,7 @@ def status(project: Project) -> Status:
     troubles = [
         Trouble(task, words[task], decision.reason)
         for task, decision in found.decisions.items()
-        if decision.word in _FAILURES or decision.word == VALIDATED_OUTDATED
+        if decision.word in FAILURES or decision.word == VALIDATED_OUTDATED
     ]
     return Status(
         project.version.label,
@@ -138,9 +136,7 @@ def open_before(unit: Unit, open_in: OpenUnits) -> list[str]:
 def _is_open(found: Check, task: str) -> bool:
     """Tell whether a unit is not finished."""
     decision = found.decisions[task]
-    return (
-        decision.action is Action.RUN or decision.word in _ON_THEIR_WAY or _unchecked(found, task)
-    )
+    return decision.action is Action.RUN or decision.word in IN_HAND or _unchecked(found, task)
 
 
 def _unchecked(found: Check, task: str) -> bool:

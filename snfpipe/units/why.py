@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snfpipe.config.project import Project
 from snfpipe.db.session import open_database
 from snfpipe.names import ProductName
-from snfpipe.states import FAILURES, IN_HAND, State
+from snfpipe.states import FAILURES, State
 from snfpipe.units.decision import Action
 from snfpipe.units.freshness import Check, check
 from snfpipe.units.graph import Unit, select_units
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from snfpipe.units.sequence import Considered
-
-_FAILURES = {str(state) for state in FAILURES}
-_ON_THEIR_WAY = {str(state) for state in IN_HAND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,7 @@ def _explain(
             verdict += "; it waits for a unit it reads from"
     elif differences:
         verdict = f"would not run: it is {word}; `snf retry` would not reopen it either"
-    elif word in _FAILURES:
+    elif word in FAILURES:
         verdict = (
             f"would not run: it is {word} ({decision.reason}) and nothing it depends on changed "
             "since; `snf retry` tries it again"

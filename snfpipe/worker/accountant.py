@@ -6,15 +6,16 @@ file is there and whole.  What is missing is named with its reason.  Standard li
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snfpipe.grouping import grouped
 from snfpipe.storage import archive
-from snfpipe.worker.ledger import Record
+from snfpipe.worker.ledger import Record, json_lines
 from snfpipe.worker.spec import JobSpec, Product
 
 _FITS_BLOCK = 2880
@@ -40,17 +41,11 @@ def read_results(path: Path, *, together: bool = False) -> dict[str, Said]:
     program that was killed may have torn it.
     """
     said: dict[str, Said] = {}
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return {}
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            item, new = str(entry["item"]), _said(entry)
-            said[item] = _both(said[item], new) if together and item in said else new
-        except (ValueError, TypeError, KeyError):
-            continue
+    with suppress(FileNotFoundError):
+        for entry in json_lines(path):
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                item, new = str(entry["item"]), _said(entry)
+                said[item] = _both(said[item], new) if together and item in said else new
     return said
 
 
@@ -162,14 +157,13 @@ def account(
 
 def _recorded(records: Iterable[Record]) -> tuple[set[str], dict[str, dict[str, Any]]]:
     """Return the files that record_processing named, and what record_quality said of files."""
-    outputs: set[str] = set()
-    qualities: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if record["kind"] == "processing":
-            outputs.update(entry["name"] for entry in record["outputs"])
-        elif record["kind"] == "quality":
-            for name in record["names"]:
-                qualities[name] = {"quality": record["quality"], "flags": record["flags"]}
+    of_kind = grouped((record["kind"], record) for record in records)
+    outputs = {entry["name"] for it in of_kind.get("processing", ()) for entry in it["outputs"]}
+    qualities = {
+        name: {"quality": it["quality"], "flags": it["flags"]}
+        for it in of_kind.get("quality", ())
+        for name in it["names"]
+    }
     return outputs, qualities
 
 

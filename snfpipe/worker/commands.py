@@ -42,9 +42,10 @@ def _spec() -> JobSpec:
     return JobSpec.from_json(_path("SNF_SPEC").read_text(encoding="utf-8"))
 
 
-def _record(kind: str, **fields: Any) -> None:
-    """Append a record to the job's ledger."""
+def _record(kind: str, **fields: Any) -> int:
+    """Append a record to the job's ledger; return the exit status."""
     ledger.append(_path("SNF_LEDGER"), kind, **fields)
+    return 0
 
 
 def _run(
@@ -53,9 +54,8 @@ def _run(
     words: Sequence[str] | None,
 ) -> int:
     """Parse, work, and say in one line what went wrong."""
-    arguments = parser.parse_args(words)
     try:
-        return work(arguments)
+        return work(parser.parse_args(words))
     except NotInAJob as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return _NOT_A_JOB
@@ -85,11 +85,10 @@ def update_job_main(words: Sequence[str] | None = None) -> int:
     return _run(parser, _update_job, words)
 
 
-def _update_job(arguments: argparse.Namespace) -> int:
+def _update_job(given: argparse.Namespace) -> int:
     """Start or end."""
-    if arguments.status == "Ending":
-        _record("ending", exit_status=arguments.exit_status)
-        return 0
+    if given.status == "Ending":
+        return _record("ending", exit_status=given.exit_status)
     from snfpipe.worker.starting import start
 
     return start(_spec(), _path("SNF_SPEC"), _path("SNF_LEDGER"))
@@ -104,12 +103,7 @@ def record_timestamp_main(words: Sequence[str] | None = None) -> int:
         "record_timestamp", "Record the time under a label.", "record_timestamp 'fit begins'"
     )
     parser.add_argument("label")
-    return _run(parser, _timestamp, words)
-
-
-def _timestamp(arguments: argparse.Namespace) -> int:
-    _record("timestamp", label=arguments.label)
-    return 0
+    return _run(parser, lambda given: _record("timestamp", **vars(given)), words)
 
 
 def record_outcome_main(words: Sequence[str] | None = None) -> int:
@@ -122,17 +116,7 @@ def record_outcome_main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("program")
     parser.add_argument("exit_status", type=int)
     parser.add_argument("--reason", default="")
-    return _run(parser, _outcome, words)
-
-
-def _outcome(arguments: argparse.Namespace) -> int:
-    _record(
-        "outcome",
-        program=arguments.program,
-        exit_status=arguments.exit_status,
-        reason=arguments.reason,
-    )
-    return 0
+    return _run(parser, lambda given: _record("outcome", **vars(given)), words)
 
 
 def record_processing_main(words: Sequence[str] | None = None) -> int:
@@ -145,26 +129,17 @@ def record_processing_main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("fclass", type=int)
     parser.add_argument("main_input")
-    parser.add_argument("outputs", nargs="+", metavar="FILE:XFCLASS")
-    parser.add_argument("--program-version", default="")
-    return _run(parser, _processing, words)
+    parser.add_argument("outputs", nargs="+", metavar="FILE:XFCLASS", type=_output)
+    parser.add_argument("--program-version", dest="version", default="")
+    return _run(parser, lambda given: _record("processing", **vars(given)), words)
 
 
-def _processing(arguments: argparse.Namespace) -> int:
-    outputs = []
-    for word in arguments.outputs:
-        name, colon, xfclass = word.rpartition(":")
-        if not colon or not xfclass.isdigit():
-            raise ValueError(f"{word!r} is no output: write FILE:XFCLASS")
-        outputs.append({"name": Path(name).name, "xfclass": int(xfclass)})
-    _record(
-        "processing",
-        fclass=arguments.fclass,
-        version=arguments.program_version,
-        main_input=arguments.main_input,
-        outputs=outputs,
-    )
-    return 0
+def _output(word: str) -> dict[str, Any]:
+    """Return an output of record_processing as the ledger has it."""
+    name, _, xfclass = word.rpartition(":")
+    if not name or not xfclass.isdigit():
+        raise argparse.ArgumentTypeError(f"{word!r} is no output: write FILE:XFCLASS")
+    return {"name": Path(name).name, "xfclass": int(xfclass)}
 
 
 def record_quality_main(words: Sequence[str] | None = None) -> int:
@@ -175,15 +150,9 @@ def record_quality_main(words: Sequence[str] | None = None) -> int:
         "record_quality 2 --flag ES_MIS-CENTERED 06_334_001_003_4_038_100_02-03_000.fits",
     )
     parser.add_argument("quality", type=int, choices=[1, 2])
-    parser.add_argument("names", nargs="+", metavar="FILE")
+    parser.add_argument("names", nargs="+", metavar="FILE", type=os.path.basename)
     parser.add_argument("--flag", dest="flags", action="append", default=[])
-    return _run(parser, _quality, words)
-
-
-def _quality(arguments: argparse.Namespace) -> int:
-    names = [Path(name).name for name in arguments.names]
-    _record("quality", quality=arguments.quality, names=names, flags=arguments.flags)
-    return 0
+    return _run(parser, lambda given: _record("quality", **vars(given)), words)
 
 
 # --- accountant ----------------------------------------------------------------------------
@@ -200,7 +169,7 @@ def accountant_main(words: Sequence[str] | None = None) -> int:
     return _run(parser, _accountant, words)
 
 
-def _accountant(arguments: argparse.Namespace) -> int:
+def _accountant(_given: argparse.Namespace) -> int:
     from snfpipe.storage import archive
     from snfpipe.worker.accountant import account
 

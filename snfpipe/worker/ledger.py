@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from snfpipe import clock
+from snfpipe.handles import opened
 
 Record = dict[str, Any]
 
@@ -29,38 +31,43 @@ def append_all(path: Path, records: Iterable[Record]) -> None:
     OSError
         Not all of it could be written.
     """
-    now = round(time.time(), 3)
+    now = round(clock.epoch_s(), 3)
     text = "".join(
         json.dumps({"kind": record["kind"], "time": now} | record, ensure_ascii=True) + "\n"
         for record in records
     ).encode()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
+    with opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as handle:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
             text = b"\n" + text  # closes a line that a kill has torn
         if os.write(handle, text) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(path: Path) -> list[Record]:
-    """Return the records; torn lines and lines of anybody else's are left out."""
-    return list(_records(path))
+    """Return the records, none where the ledger is missing or out of reach.
 
-
-def _records(path: Path) -> Iterator[Record]:
-    """Yield the records of a ledger, none where it is missing or out of reach."""
+    Torn lines and lines of anybody else's are left out.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")
+        return [it for it in json_lines(path) if isinstance(it.get("kind"), str)]
     except OSError:
-        return
-    for line in lines:
+        return []
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines; a line that a kill has torn says nothing.
+
+    Raises
+    ------
+    OSError
+        The file is missing or out of reach.
+    """
+    for line in path.read_bytes().split(b"\n"):
         try:
-            record = json.loads(line)
+            content = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(record.get("kind"), str):
-            yield record
+        if isinstance(content, dict):
+            yield content

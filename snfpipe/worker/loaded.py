@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _LIBRARY = re.compile(r"\.so(\.[0-9.]+)?$")
@@ -29,14 +30,11 @@ class Loaded:
     def look(self, pids: Iterable[int]) -> None:
         """Add what some processes have loaded by now."""
         for pid in pids:
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2]
-                if any(os.path.basename(word).decode(errors="replace") in _LIGHT for word in words):
-                    continue
-                lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
-            except OSError:
-                continue  # it has ended
-            self._paths |= {line[line.find("/") :] for line in lines if _LIBRARY.search(line)}
+            with suppress(OSError):  # it has ended
+                words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")[:2]
+                if _LIGHT.isdisjoint(map(os.path.basename, words)):
+                    lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
+                    self._paths |= {it[it.find("/") :] for it in lines if _LIBRARY.search(it)}
 
     def packages(self) -> dict[str, str]:
         """Return Python package -> version, of those with compiled modules."""
@@ -52,12 +50,10 @@ class Loaded:
         """Return shared library -> where it lies and its size, but for packages' own modules."""
         found = {}
         for path in sorted(self._paths):
-            if ".cpython-" in path or path.endswith(".abi3.so"):
-                continue
-            try:
-                found[os.path.basename(path)] = f"{path} ({os.stat(path).st_size} bytes)"
-            except OSError:
+            if ".cpython-" not in path and not path.endswith(".abi3.so"):
                 found[os.path.basename(path)] = path
+                with suppress(OSError):
+                    found[os.path.basename(path)] += f" ({os.stat(path).st_size} bytes)"
         return found
 
 

@@ -40,5 +40,4 @@ def tail(path: Path, size: int = _TAIL_BYTES) -> str:
 
 def last_line(path: Path) -> str:
     """Return the last line that is not empty."""
-    lines = tail(path).split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next((line.strip() for line in reversed(tail(path).split("\n")) if line.strip()), "")

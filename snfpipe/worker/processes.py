@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,24 +66,41 @@ def send(process: str, number: signal.Signals) -> bool:
     except (ProcessLookupError, ValueError):
         return False
     try:
-        if not alive(process):
-            return False
-        signal.pidfd_send_signal(handle, number)
+        there = alive(process)
+        if there:
+            signal.pidfd_send_signal(handle, number)
     except ProcessLookupError:
         return False
     finally:
         os.close(handle)
-    return True
+    return there
 
 
 def descendants(process: str) -> list[str]:
     """Return the identities of all that descends from the process of an :func:`identity`."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    seen = {pid: found for pid in pids if (found := stat(pid)) is not None}
-    mine = {int(process.partition(":")[0])} if alive(process) else set()
-    while more := {pid for pid, it in seen.items() if it.parent in mine and pid not in mine}:
-        mine |= more
-    return [f"{pid}:{seen[pid].started}" for pid in mine if f"{pid}:{seen[pid].started}" != process]
+    if not alive(process):
+        return []
+    root = int(process.partition(":")[0])
+    below = _below(root, _stats(_pids()))
+    return [f"{pid}:{found.started}" for pid, found in below.items()]
+
+
+def _pids() -> set[int]:
+    """Return all processes there are."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
+
+
+def _stats(pids: Iterable[int]) -> dict[int, Stat]:
+    """Read processes, as far as they are there."""
+    return {pid: found for pid in pids if (found := stat(pid)) is not None}
+
+
+def _below(root: int, seen: dict[int, Stat]) -> dict[int, Stat]:
+    """Return those of some processes that descend from one."""
+    tree = {root}
+    while more := {pid for pid, it in seen.items() if it.parent in tree and pid not in tree}:
+        tree |= more
+    return {pid: seen[pid] for pid in tree - {root}}
 
 
 def halt(process: str) -> list[str]:
@@ -110,8 +129,7 @@ def reap_descendants() -> None:
     OSError
         The system does not offer it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), "prctl")
 
@@ -135,13 +153,10 @@ class Tree:
         self._looks += 1
         if self._looks % self._FORGET_AFTER == 0:
             self._strangers.clear()
-        pids = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+        pids = _pids()
         self._strangers &= pids
-        seen = {pid: found for pid in pids - self._strangers if (found := stat(pid)) is not None}
-        mine = {os.getpid()}
-        while more := {pid for pid, it in seen.items() if it.parent in mine and pid not in mine}:
-            mine |= more
-        self.members = {pid: seen[pid] for pid in mine if pid != os.getpid() and pid in seen}
+        seen = _stats(pids - self._strangers)
+        self.members = _below(os.getpid(), seen)
         self._strangers |= seen.keys() - self.members.keys()
 
     @property
@@ -165,19 +180,13 @@ class Tree:
         """Resident memory, shared pages divided among those that share them (slower)."""
         total_kb = 0
         for pid in self.members:
-            try:
-                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue
-            total_kb += sum(
-                int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")
-            )
+            with suppress(OSError):
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                total_kb += sum(int(it.split()[1]) for it in lines if it.startswith("Pss:"))
         return total_kb * 1024 / 1e6
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every living member."""
         for pid in self.living:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                continue

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import sysconfig
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from snfpipe import clock
+from snfpipe.wholefile import aside, write_whole
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 _ONE_THREAD = (
@@ -118,9 +119,9 @@ def write_attempts(specs: Sequence[JobSpec]) -> dict[str, str]:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(specs), _TURN):
             part = specs[start : start + _TURN]
-            began = time.perf_counter()
+            began = clock.monotonic()
             found += (pool.map if slow else map)(_why_not_written, part)
-            slow = slow or time.perf_counter() - began > _SLOW_S * len(part)
+            slow = slow or clock.monotonic() - began > _SLOW_S * len(part)
     return {spec.token: reason for spec, reason in zip(specs, found, strict=True) if reason}
 
 
@@ -137,8 +138,8 @@ def write_attempt(spec: JobSpec) -> AttemptFolder:
     """Write an attempt's folder: spec and script; again after a crash, the same files."""
     folder = AttemptFolder.of(spec)
     folder.path.mkdir(parents=True, exist_ok=True)
-    _write(folder.spec, spec.to_json())
-    _write(folder.script, script(spec))
+    write_whole(folder.spec, spec.to_json())
+    write_whole(folder.script, script(spec))
     link_attempt(folder)
     return folder
 
@@ -153,22 +154,14 @@ def link_attempt(folder: AttemptFolder) -> None:
         _link(folder.job_folder, path.name, f"{attempt}/{path.name}")
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
 def _link(folder: Path, name: str, target: str) -> None:
     """Point a familiar name at an attempt's file, which may come later."""
     try:
         os.symlink(target, f"{folder}/{name}")
     except FileExistsError:  # that of the attempt before
-        aside = folder / f".{name}.{os.getpid()}"
-        aside.unlink(missing_ok=True)
-        aside.symlink_to(target)
-        aside.replace(folder / name)
+        with aside(folder / name) as new:
+            new.unlink(missing_ok=True)  # left by one who was killed
+            new.symlink_to(target)
 
 
 def _shown(text: str) -> str:

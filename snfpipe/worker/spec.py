@@ -14,6 +14,8 @@ from snfpipe.worker.document import document
 
 FORMAT = 1
 
+_ATTEMPTS = ".attempts"  # ends the folder of all attempts at a job
+
 #: Exit status of a script that found its unit taken by another.
 SUPERSEDED = 75
 
@@ -90,16 +92,12 @@ class JobSpec:
     def to_json(self) -> str:
         """Return the file's text: a line a field, and a line each of its items and products."""
         if not self._text:  # made once: the database has it, and the attempt's folder
-            self._text.append(self._as_text())
+            content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
+            content["products"] = [
+                {name: getattr(it, name) for name in _PRODUCT_FIELDS} for it in self.products
+            ]
+            self._text.append(document({**content, "format": FORMAT}))
         return self._text[0]
-
-    def _as_text(self) -> str:
-        content: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS}
-        content["products"] = [
-            {name: getattr(product, name) for name in _PRODUCT_FIELDS} for product in self.products
-        ]
-        content["format"] = FORMAT
-        return document(content)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -129,6 +127,17 @@ _FIELDS = [it.name for it in fields(JobSpec) if it.init]
 _PRODUCT_FIELDS = [it.name for it in fields(Product)]
 
 
+class _Inside:
+    """A file or folder of an attempt: its name, in which ``{job}`` stands for the job's."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name, self.__doc__ = name, text
+
+    def __get__(self, folder: AttemptFolder, _owner: type) -> Path:
+        """Return its path."""
+        return folder.path / self._name.format(job=folder.job)
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptFolder:
     """The files of one attempt, ``<job folder>/<job>.attempts/001-<token>/<job>.*``."""
@@ -142,79 +151,48 @@ class AttemptFolder:
         return cls(Path(spec.folder), spec.job)
 
     @classmethod
-    def find(cls, path: Path) -> Self:
+    def at(cls, path: Path) -> Self:
         """Return the folder at `path`, named after the job its parent is named after."""
-        return cls(path, path.parent.name.removesuffix(".attempts"))
+        return cls(path, path.parent.name.removesuffix(_ATTEMPTS))
+
+    @classmethod
+    def numbered(cls, job_folder: Path, job: str, number: int, token: str) -> Self:
+        """Return the folder of a job's attempt."""
+        return cls(job_folder / f"{job}{_ATTEMPTS}" / f"{number:03}-{token}", job)
+
+    @classmethod
+    def all_of(cls, job_folder: Path, job: str = "*") -> list[Self]:
+        """Return the attempts at a job that are there, the first one first; or at all jobs."""
+        found = job_folder.glob(f"{job}{_ATTEMPTS}/[0-9][0-9][0-9]-*")
+        return [cls.at(path) for path in sorted(found)]
+
+    @property
+    def number(self) -> int:
+        """The attempt's number."""
+        return int(self.path.name.partition("-")[0])
 
     @property
     def token(self) -> str:
         """The attempt's token."""
         return self.path.name.partition("-")[2]
 
-    @property
-    def spec(self) -> Path:
-        """The JobSpec."""
-        return self.path / f"{self.job}.json"
-
-    @property
-    def script(self) -> Path:
-        """The job script."""
-        return self.path / f"{self.job}.sh"
-
-    @property
-    def out(self) -> Path:
-        """The job's own output."""
-        return self.path / f"{self.job}.out"
-
-    @property
-    def err(self) -> Path:
-        """The job's own errors."""
-        return self.path / f"{self.job}.err"
-
-    @property
-    def engine_out(self) -> Path:
-        """What the engine and the wrapper have to say."""
-        return self.path / "engine.out"
-
-    @property
-    def engine_err(self) -> Path:
-        """Why the engine or the wrapper could not start the job."""
-        return self.path / "engine.err"
-
-    @property
-    def ledger(self) -> Path:
-        """What the job did."""
-        return self.path / f"{self.job}.ledger"
-
-    @property
-    def pid(self) -> Path:
-        """The wrapper's ``process id:start time``."""
-        return self.path / "pid"
-
-    @property
-    def usage(self) -> Path:
-        """CPU time used and allowed, and start of the running job [s], as its wrapper says."""
-        return self.path / "usage"
-
-    @property
-    def taken(self) -> Path:
-        """Created once: by the script that takes the unit, or by whoever gives the attempt up."""
-        return self.path / "taken"
-
-    @property
-    def work(self) -> Path:
-        """Where the steps work."""
-        return self.path / "work"
-
-    @property
-    def worklist(self) -> Path:
-        """What the program is to do."""
-        return self.path / "worklist.json"
-
-    @property
-    def results(self) -> Path:
-        """What the program says it did."""
-        return self.path / "results.jsonl"
+    spec = _Inside("{job}.json", "The JobSpec.")
+    script = _Inside("{job}.sh", "The job script.")
+    out = _Inside("{job}.out", "The job's own output.")
+    err = _Inside("{job}.err", "The job's own errors.")
+    engine_out = _Inside("engine.out", "What the engine and the wrapper have to say.")
+    engine_err = _Inside("engine.err", "Why the engine or the wrapper could not start the job.")
+    ledger = _Inside("{job}.ledger", "What the job did.")
+    pid = _Inside("pid", "The wrapper's ``process id:start time``.")
+    usage = _Inside(
+        "usage", "CPU time used and allowed, and start of the running job [s], as its wrapper says."
+    )
+    taken = _Inside(
+        "taken", "Created once: by the script that takes the unit, or by whoever gives it up."
+    )
+    work = _Inside("work", "Where the steps work.")
+    worklist = _Inside("worklist.json", "What the program is to do.")
+    results = _Inside("results.jsonl", "What the program says it did.")
 
     @property
     def job_folder(self) -> Path:

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from snfpipe.wholefile import write_whole
 from snfpipe.worker import ledger, processes
 from snfpipe.worker.spec import SUPERSEDED, AttemptFolder, JobSpec
 
@@ -52,7 +53,13 @@ def start(spec: JobSpec, place: Path, records: Path) -> int:
             file=sys.stderr,
         )
         return SUPERSEDED
-    _write_aside(Path(folder.worklist.name), _worklist(spec))
+    worklist = {
+        "program": spec.identity["program"]["name"],
+        "options": spec.options,
+        "items": spec.worklist(),
+    }
+    text = json.dumps(worklist, sort_keys=True, indent=1)
+    write_whole(Path(folder.worklist.name), f"{text}\n")
     ledger.append(records, "starting", **_seen(spec))
     reason = _why_refused(spec, records)
     if reason:
@@ -81,23 +88,6 @@ def close(folder: AttemptFolder, by: str) -> bool:
         return take(folder, by)
     except OSError:  # its folder is gone or closed: no script takes anything there either
         return True
-
-
-def _worklist(spec: JobSpec) -> str:
-    """Return the program's worklist."""
-    content = {
-        "program": spec.identity["program"]["name"],
-        "options": spec.options,
-        "items": spec.worklist(),
-    }
-    return json.dumps(content, sort_keys=True, indent=1) + "\n"
-
-
-def _write_aside(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
 
 
 #: Variables that change what a program does; recorded whether or not the version sets them.

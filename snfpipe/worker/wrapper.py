@@ -12,12 +12,12 @@ import resource
 import signal
 import socket
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snfpipe import clock
 from snfpipe.worker import ledger, processes
 from snfpipe.worker.loaded import Loaded
 from snfpipe.worker.spec import SUPERSEDED, AttemptFolder, JobSpec
@@ -45,11 +45,6 @@ class Watch:
     leftovers: int = 0
     loaded: Loaded = field(default_factory=Loaded)
 
-    @property
-    def over(self) -> bool:
-        """Whether the script has ended."""
-        return self.status is not None
-
     def look(self) -> None:
         """Measure the tree and note the first limit it is over."""
         self.tree.look()
@@ -61,7 +56,7 @@ class Watch:
         used = {
             "cpu_s": self.tree.cpu_s,
             "memory_mb": memory_mb,
-            "wall_s": time.monotonic() - self.began,
+            "wall_s": clock.monotonic() - self.began,
         }
         if not self.limit:
             self.limit = next((name for name in used if used[name] > self.limits[name]), "")
@@ -85,8 +80,8 @@ def run(folder: AttemptFolder) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     processes.reap_descendants()
     folder.pid.write_text(processes.identity(os.getpid()), encoding="ascii")
-    started = time.time()
-    watch = Watch(_start(folder, spec), spec.limits, processes.Tree(), time.monotonic())
+    started = clock.epoch_s()
+    watch = Watch(_start(folder, spec), spec.limits, processes.Tree(), clock.monotonic())
     _watch(watch, folder.usage, started)
     _end_all(watch)
     if watch.status == SUPERSEDED:
@@ -118,15 +113,15 @@ def _watch(watch: Watch, usage: Path, started: float) -> None:
     told = float("-inf")
     while True:
         watch.reap()
-        if watch.over:
+        if watch.status is not None:
             return
         watch.look()
-        if time.monotonic() - told > _TELL_EVERY_S:
-            told = time.monotonic()
+        if clock.monotonic() - told > _TELL_EVERY_S:
+            told = clock.monotonic()
             _tell(watch, usage, started)
         if watch.limit:
             return
-        age_s = time.monotonic() - watch.began
+        age_s = clock.monotonic() - watch.began
         _pause(watch, min(_LONGEST_PAUSE_S, max(_FIRST_LOOK_S, age_s / 20)))
         if watch.stopped_by:
             return
@@ -148,13 +143,13 @@ def _pause(watch: Watch, pause_s: float) -> None:
 
 def _end_all(watch: Watch) -> None:
     """End whatever still runs: politely, and after a grace not so."""
-    ended_by_itself = watch.over
-    deadline = time.monotonic() + _KILL_AFTER_S
+    ended_by_itself = watch.status is not None
+    deadline = clock.monotonic() + _KILL_AFTER_S
     while not watch.reap():
         watch.look()
         if ended_by_itself:
             watch.leftovers = max(watch.leftovers, len(watch.tree.living))
-        over = time.monotonic() > deadline
+        over = clock.monotonic() > deadline
         watch.tree.signal(signal.SIGKILL if over else signal.SIGTERM)
         _pause(watch, 0.05)
 
@@ -174,7 +169,7 @@ def _end_record(watch: Watch, started: float) -> dict[str, Any]:
         "leftovers": watch.leftovers,
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
         "memory_mb": round(max(watch.memory_mb, usage.ru_maxrss * 1024 / 1e6), 1),
-        "wall_s": round(time.monotonic() - watch.began, 3),
+        "wall_s": round(clock.monotonic() - watch.began, 3),
         "packages": watch.loaded.packages(),
         "libraries": watch.loaded.libraries(),
     }
@@ -185,7 +180,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m snfpipe.worker.wrapper ATTEMPT_FOLDER", file=sys.stderr)
         return 2
-    return run(AttemptFolder.find(Path(sys.argv[1])))
+    return run(AttemptFolder.at(Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from snfpipe.audit.products import audit_products
 from snfpipe.config.project import Project, load_project
 from snfpipe.db.session import Database, open_database
 from snfpipe.units.freshness import check
+from snfpipe.units.states import UnitState
 from snfpipe.units.status import unit_states
 from tests.e2e import project as e2e
 from tests.e2e.conftest import make_project
@@ -36,10 +37,10 @@ class Case:
     def archive(self) -> Path:
         return self.project.site.archive
 
-    def products(self, **options: bool) -> Report:
+    def products(self, **options: Any) -> Report:
         return audit_products(self.project, self.database, **options)
 
-    def units(self):
+    def units(self) -> tuple[UnitState, ...]:
         return unit_states(check(load_project(self.driven.root)))
 
     def behave(self, **told: Any) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -41,7 +42,7 @@ SPECTRUM = "06_334_001_003_2_038_100_02-03_000.fits"
 RAW_ARC = "06_334_001_004_03_R.fits"
 
 
-def schemas() -> dict[str, dict]:
+def schemas() -> dict[str, dict[str, Any]]:
     """Return the schemas of the documentation, by title."""
     blocks = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     return {schema["title"]: schema for schema in map(json.loads, blocks)}
@@ -154,7 +155,8 @@ def test_units_add_up_for_a_step_and_along_the_chain(produced, data):
 
     states = attrition._states(project.steps, units, "")
     for row in states.rows[:-1]:
-        assert sum(row[2:]) == row[1] == 2
+        units_of, *by_state = cast(tuple[int, ...], row[1:])
+        assert sum(by_state) == units_of == 2
     assert states.rows[-1][1] == 6
     nights_of = {"A": ["06_334"], "B": ["06_334", "06_336"], "C": ["06_336"]}
     runs = [(it, night, "T06334001") for it, nights in nights_of.items() for night in nights]
@@ -162,7 +164,8 @@ def test_units_add_up_for_a_step_and_along_the_chain(produced, data):
     chain = attrition._Chain(project.steps, units, (), observed)
     for report, total in ((next(chain.units()), 2), (next(chain.targets()), 3)):
         came = total
-        for _step, entered, through, stopped, _why in report.rows:
+        for _step, *counts, _why in report.rows:
+            entered, through, stopped = cast(list[int], counts)
             assert entered == came == through + stopped
             came = through
     good = all(it.word in ("done", "nothing to do", "waived", "validated") for it in units)
@@ -291,6 +294,7 @@ def test_a_chain_leads_from_a_spectrum_to_raw_frames(case, word):
     assert (3, RAW_ARC) in up
     assert len(up) == 7
     made = found.nodes[found.process].made_by
+    assert made is not None
     assert (made.job, made.attempt, made.program) == (
         "SNF-0203-SAMPLEe-06334", 1, "extract_star 1.0.0",
     )  # fmt: skip

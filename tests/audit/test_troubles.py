@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from snfpipe.audit.findings import Finding
 from tests.audit.conftest import NIGHTS, opened
 from tests.audit.troubles import AUDITS, QUICK, TROUBLES, reread
 from tests.e2e.conftest import make_project
@@ -25,7 +27,7 @@ def table() -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[2:]}
 
 
-def hold(found, cell: str) -> None:
+def hold(found: Iterable[Finding], cell: str) -> None:
     """Hold an audit's findings against a cell: a dash, or `kind: words of a finding`."""
     told = [f"{it.kind}: {it.object} {it.place} {it.what}" for it in found]
     if cell == "-":

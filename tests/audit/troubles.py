@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from snfpipe.audit.attrition import job_attrition
 from snfpipe.audit.environment import job_env_check
@@ -53,7 +53,7 @@ AUDITS: dict[str, Callable[[Case], list[Finding]]] = {
 }
 
 
-def _reconciled(case: Case, **options: bool) -> list[Finding]:
+def _reconciled(case: Case, **options: Any) -> list[Finding]:
     """Look twice, as long after the trouble as it takes."""
     for _scan in range(2):
         chosen = Options(min_age_s=0, **options)
@@ -168,7 +168,7 @@ def see_program(version: str) -> Callable[[Case], None]:
 # --- files and rows ------------------------------------------------------------------------
 
 
-def spoil(change: Callable[[Path], None]) -> Trouble:
+def spoil(change: Callable[[Path], object]) -> Trouble:
     """Change a cube in the archive; the repair brings its bytes back."""
 
     def inject(case: Case) -> None:

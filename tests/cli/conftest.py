@@ -14,6 +14,7 @@ import pytest
 
 from snfpipe.cli.main import run_command, snf
 from snfpipe.cli.version import version
+from tests.switch import use_version
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -49,6 +50,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's configuration, versions and lists, to work in."""
     for name in ("configs", "versions", "lists"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    use_version(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -21,13 +21,13 @@ HEAVY = {
 }  # fmt: skip
 
 #: Commands that are known to report something, or to change something.
-REPORTS = {"arrive", "status", "why", "summary", "audit", "version", "db current", "simulate"}
-CHANGES = {"arrive", "retry", "cancel", "version", "db init", "db upgrade", "simulate"}
+REPORTS = {"ingest", "status", "why", "summary", "audit", "version", "db current", "simulate"}
+CHANGES = {"ingest", "retry", "cancel", "version", "db init", "db upgrade", "simulate"}
 
 
 def commands() -> dict[str, click.Command]:
     """Return every command that does something, by its words after ``snf``."""
-    found = {}
+    found: dict[str, click.Command] = {}
     for name in COMMANDS:
         module, _, attribute = COMMANDS[name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
@@ -120,9 +120,9 @@ def test_looking_loads_none_once_the_configuration_has_passed_its_schemas(
         ("snf nonsense", "snf: there is no command 'nonsense'", "snf --help"),
         ("snf statuss", "there is no command 'statuss': did you mean status?", "snf --help"),
         ("snf --prject x status", "snf: no such option '--prject'", "snf --help"),
-        ("snf arrive --foo", "snf arrive: no such option '--foo'", "snf arrive --help"),
-        ("snf arrive 06-334", "snf: '06-334' is no night", "expected something like 09_239"),
-        ("snf arrive 06_335", "snf: there is no folder ", "check the night"),
+        ("snf ingest --foo", "snf ingest: no such option '--foo'", "snf ingest --help"),
+        ("snf ingest 06-334", "snf: '06-334' is no night", "expected something like 09_239"),
+        ("snf ingest 06_335", "snf: there is no folder ", "check the night"),
         ("snf retry", "snf retry: missing argument 'UNIT...'", "snf retry --help"),
         ("snf completion ksh", "'ksh' is not one of 'bash', 'zsh', 'fish'", "completion --help"),
         ("snf db", "Usage: snf db", ""),
@@ -146,7 +146,7 @@ def test_looking_loads_none_once_the_configuration_has_passed_its_schemas(
 def test_misuse_gives_one_clear_line_and_the_next_step(
     run: Run, words: str, told: str, hint: str
 ) -> None:
-    if "arrive" in words:
+    if "ingest" in words:
         run("snf", "db", "init")
     done = run(*words.split(), code=2)
     said = done.stderr or done.stdout
@@ -158,8 +158,13 @@ def test_misuse_gives_one_clear_line_and_the_next_step(
         assert done.stdout == ""
 
 
+def test_the_earlier_name_of_ingest_is_understood_and_not_listed(run: Run) -> None:
+    assert run("snf", "arrive").stdout == run("snf", "ingest").stdout == "nothing new\n"
+    assert "arrive" not in run("snf", "--help").stdout
+
+
 def test_control_characters_of_a_wrong_word_are_not_sent_to_the_terminal(run: Run) -> None:
-    done = run("snf", "arrive", "--\x1b[31mred", code=2)
+    done = run("snf", "ingest", "--\x1b[31mred", code=2)
     assert "\x1b" not in done.stderr
 
 
@@ -179,7 +184,7 @@ def test_the_shell_completes_commands_and_options(shell: Shell) -> None:
         }
         words snf s
         words snf db ""
-        words snf arrive --
+        words snf ingest --
     """
     registered, commands, subcommands, options = shell(script).stdout.splitlines()
     assert registered.split()[-1] == "snf"

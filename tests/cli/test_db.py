@@ -1,4 +1,4 @@
-"""``snf db`` and ``snf arrive`` without and with a database, as a user meets them."""
+"""``snf db`` and ``snf ingest`` without and with a database, as a user meets them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(root: Path
         connection.execute("UPDATE alembic_version SET version_num = '0000'")
     found = json.loads(run("snf", "db", "current", "--json", code=1).stdout)
     assert found["schema"] == "0000"
-    done = run("snf", "arrive", code=3)
+    done = run("snf", "ingest", code=3)
     assert "stands at schema 0000, this code needs" in done.stderr
     assert "next: bring it up to date with `snf db upgrade`" in done.stderr
     assert "installs" not in done.stderr and "Traceback" not in done.stderr
@@ -54,15 +54,15 @@ def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(root: Path
 @pytest.mark.services
 def test_a_server_that_does_not_answer_is_named_without_its_password(run: Run) -> None:
     url = "postgresql://snf:hunter2@127.0.0.1:1/none?password=hunter2"
-    for words in (["snf", "arrive"], ["snf", "db", "current"], ["snf", "db", "init"]):
+    for words in (["snf", "ingest"], ["snf", "db", "current"], ["snf", "db", "init"]):
         done = run(*words, code=4, SNF_DATABASE_URL=url)
         assert "127.0.0.1" in done.stderr and "cannot be reached" in done.stderr
         assert "hunter2" not in done.stderr + done.stdout
 
 
 @pytest.mark.services
-def test_both_kinds_of_database_are_created_by_arrival(run: Run, database_url: str) -> None:
-    done = run("snf", "arrive", SNF_DATABASE_URL=database_url)
+def test_both_kinds_of_database_are_created_by_ingest(run: Run, database_url: str) -> None:
+    done = run("snf", "ingest", SNF_DATABASE_URL=database_url)
     assert done.stdout == "nothing new\n"
     found = json.loads(run("snf", "db", "current", "--json", SNF_DATABASE_URL=database_url).stdout)
     jsonschema.validate(found, SCHEMA)

@@ -6,6 +6,7 @@ What a person has in their place is left alone, whoever is killed or calls at on
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,9 +17,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from snfpipe.services import daemons, folders, make_service
+from snfpipe.services import folders, make_service
+from snfpipe.services.slurm import SlurmCluster
 from snfpipe.worker import processes
-from tests.cli.conftest import BIN, ROOT, Run
+from tests.cli.conftest import BIN, ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "engine_status.json").read_text())
 
@@ -50,7 +52,7 @@ def running(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.services
-def test_services_come_up_once_tell_how_to_reach_them_and_go_without_a_trace(run: Run, folder):
+def test_services_come_up_once_tell_how_to_reach_them_and_go_without_a_trace(run, folder):
     words = ("--folder", str(folder))
     first = run("snf", "engine", "up", "grid_engine", "postgresql", *words).stdout
     daemons_of_first = running(folder / "grid_engine") | running(folder / "postgresql")
@@ -73,7 +75,7 @@ def test_services_come_up_once_tell_how_to_reach_them_and_go_without_a_trace(run
 
 
 @pytest.mark.services
-def test_a_cell_beside_another_is_another(run: Run, folder, grid_engine):
+def test_a_cell_beside_another_is_another(run, folder, grid_engine):
     other = ("--folder", str(folder))
     told = variables(run("snf", "engine", "up", "grid_engine", *other).stdout)
     mine = grid_engine.environment
@@ -84,31 +86,31 @@ def test_a_cell_beside_another_is_another(run: Run, folder, grid_engine):
     assert grid_engine.is_up()
 
 
-def test_a_dry_run_starts_nothing(run: Run, root: Path):
+def test_a_dry_run_starts_nothing(run, root):
     done = run("snf", "engine", "up", "-n")
     assert done.stdout.count("would start") == 3
     assert not (root / "work" / "engines").exists()
 
 
-def test_a_missing_package_is_named(run: Run, root: Path, monkeypatch):
+def test_a_missing_package_is_named(run, root, monkeypatch):
     monkeypatch.setattr("snfpipe.services.grid_engine._LIBRARY", Path("/nonexistent"))
     done = run("snf", "engine", "up", "grid_engine", code=2)
     assert "gridengine-master" in done.stderr
     assert "apt-get install" in done.stderr
 
 
-def test_an_ordinary_user_is_told_that_schedulers_need_root(run: Run, root: Path, monkeypatch):
-    monkeypatch.setattr(daemons.os, "geteuid", lambda: 1000)
+def test_an_ordinary_user_is_told_that_schedulers_need_root(run, root, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     done = run("snf", "engine", "up", "slurm", code=3)
     assert "needs root" in done.stderr
 
 
-def test_a_folder_that_a_socket_cannot_have_is_refused(run: Run, root: Path):
+def test_a_folder_that_a_socket_cannot_have_is_refused(run, root):
     done = run("snf", "engine", "up", "postgresql", "--folder", str(root / ("x" * 90)), code=3)
     assert "too long for a socket" in done.stderr
 
 
-def test_a_folder_with_a_blank_is_refused_before_anything_starts(run: Run, root: Path):
+def test_a_folder_with_a_blank_is_refused_before_anything_starts(run, root):
     place = root / "a cell"
     done = run("snf", "engine", "up", "--folder", str(place), "grid_engine", code=2)
     assert "has a blank in it" in done.stderr
@@ -124,7 +126,7 @@ def fill(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_what_a_person_has_in_a_services_place_is_left_alone(run: Run, folder):
+def test_what_a_person_has_in_a_services_place_is_left_alone(run, folder):
     data = fill(folder / "postgresql" / "data", mine="precious")
     thesis = fill(folder / "grid_engine", thesis="precious")
     for kind in ("postgresql", "grid_engine"):
@@ -138,7 +140,7 @@ def test_what_a_person_has_in_a_services_place_is_left_alone(run: Run, folder):
     ]  # fmt: skip
 
 
-def test_down_ends_what_is_ours_and_then_names_what_is_not(run: Run, folder):
+def test_down_ends_what_is_ours_and_then_names_what_is_not(run, folder):
     fill(folder / "grid_engine", **{"daemons.json": "{}", "made": ""})  # as it was without a mark
     fill(folder / "slurm", thesis="precious")
     done = run("snf", "engine", "down", "--folder", str(folder), code=3)
@@ -148,7 +150,7 @@ def test_down_ends_what_is_ours_and_then_names_what_is_not(run: Run, folder):
     assert (folder / "slurm" / "thesis").read_text() == "precious"
 
 
-def test_what_cannot_be_removed_is_said_and_removed_the_next_time(run: Run, folder, monkeypatch):
+def test_what_cannot_be_removed_is_said_and_removed_the_next_time(run, folder, monkeypatch):
     made = fill(folder / "grid_engine", **{"daemons.json": "{}", "made": ""})
     fill(made / "root", file="")
 
@@ -166,7 +168,7 @@ def test_what_cannot_be_removed_is_said_and_removed_the_next_time(run: Run, fold
 
 def engine(verb: str, kind: str, folder: Path) -> subprocess.Popen[str]:
     """Start ``snf engine`` in a process of its own."""
-    words = [BIN / "snf", "engine", verb, kind, "--folder", str(folder)]
+    words = [str(BIN / "snf"), "engine", verb, kind, "--folder", str(folder)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -190,7 +192,7 @@ def at_work_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.services
-def test_the_second_of_two_at_once_waits_and_says_that_it_runs(run: Run, folder):
+def test_the_second_of_two_at_once_waits_and_says_that_it_runs(run, folder):
     both = [engine("up", "postgresql", folder) for _ in range(2)]
     said = [it.communicate() for it in both]
     assert [it.returncode for it in both] == [0, 0], said
@@ -203,7 +205,7 @@ def test_the_second_of_two_at_once_waits_and_says_that_it_runs(run: Run, folder)
 
 
 @pytest.mark.services
-def test_down_waits_for_one_who_starts(run: Run, folder):
+def test_down_waits_for_one_who_starts(run, folder):
     starting = engine("up", "postgresql", folder)
     wait_for(folder / "postgresql" / "data")
     run("snf", "engine", "down", "--folder", str(folder))
@@ -214,7 +216,7 @@ def test_down_waits_for_one_who_starts(run: Run, folder):
 
 
 @pytest.mark.services
-def test_a_cell_that_was_killed_half_made_is_made_anew(run: Run, folder):
+def test_a_cell_that_was_killed_half_made_is_made_anew(run, folder):
     killed = engine("up", "grid_engine", folder)
     wait_for(folder / "grid_engine" / "qmaster.log")
     killed.kill()
@@ -230,7 +232,7 @@ def test_a_cell_that_was_killed_half_made_is_made_anew(run: Run, folder):
 
 
 @pytest.mark.services
-def test_what_a_killed_one_had_started_ends_and_does_not_bring_the_folder_back(run: Run, folder):
+def test_what_a_killed_one_had_started_ends_and_does_not_bring_the_folder_back(run, folder):
     killed = engine("up", "slurm", folder)
     wait_for(folder / "slurm" / "mariadb")
     killed.kill()
@@ -241,10 +243,10 @@ def test_what_a_killed_one_had_started_ends_and_does_not_bring_the_folder_back(r
 
 
 @pytest.mark.services
-def test_jobs_that_run_end_with_their_slurm(run: Run, folder, tmp_path):
+def test_jobs_that_run_end_with_their_slurm(run, folder, tmp_path):
     words = ("--folder", str(folder))
     run("snf", "engine", "up", "slurm", *words)
-    cluster = make_service("slurm", folder / "slurm")
+    cluster = SlurmCluster(folder / "slurm")
     pid = tmp_path / "pid"
     cluster.command("sbatch", f"--chdir={tmp_path}", f"--wrap=echo $$ > {pid}; sleep 300 & wait")
     deadline = time.monotonic() + 60

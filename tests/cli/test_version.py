@@ -20,6 +20,7 @@ def test_it_lists_the_versions_and_marks_the_configured_one(run: Run) -> None:
         ["SNF-02-01", "0201", "released"],
         ["SNF-02-02", "0202", "released"],
         ["*", "SNF-02-03", "0203"],
+        ["SNF-02-04", "0204", "released"],
         ["HEAD", "0000", "floats"],
     ]
 
@@ -30,7 +31,8 @@ def test_its_json_fits_its_schema(run: Run) -> None:
     jsonschema.validate(found, schema)
     assert [one["label"] for one in found if one["current"]] == ["SNF-02-03"]
     assert {one["label"]: one["number"] for one in found} == {
-        "SNF-02-01": 201, "SNF-02-02": 202, "SNF-02-03": 203, "HEAD": 0,
+        "SNF-02-01": 201, "SNF-02-02": 202, "SNF-02-03": 203, "SNF-02-04": 204,
+        "HEAD": 0,
     }  # fmt: skip
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from snfpipe.simulate.exposure import night_truth
+from snfpipe.simulate.layouts import KINDS
 from snfpipe.simulate.presets import Preset, find_preset
 from tests.closure.night import Compared, Work, compare
 
@@ -35,7 +36,7 @@ class Reduced:
 
 
 def reduce_night(preset: Preset, folder: pytest.TempPathFactory) -> Reduced:
-    """Simulate the first night of a preset and reduce it."""
+    """Simulate the first night of a preset and reduce it, with galaxies beside supernovae."""
     work = Work(preset, preset.nights[0], folder.mktemp("night"))
     names = [name for name, frame in work.frames.items() if frame.fclass in (3, 7, 17)]
     objects = [name for name in names if work.frames[name].fclass == 17]
@@ -47,11 +48,11 @@ def reduce_night(preset: Preset, folder: pytest.TempPathFactory) -> Reduced:
         channels,
         work.file_quality(truth),
         work.cube_generation(objects),
-        work.extract_star(objects),
+        work.extract_star(objects, {"host": True}),
     )
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Reduced:
-    """A standard and a supernova on its host."""
-    return reduce_night(find_preset("tiny"), tmp_path_factory)
+@pytest.fixture(scope="session", params=KINDS)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
+    """A standard and a supernova on its host, in every layout of the frames."""
+    return reduce_night(replace(find_preset("tiny"), layout=request.param), tmp_path_factory)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.switch import use_version
+
 ROOT = Path(__file__).parents[2]
 Edit = Callable[..., None]
 
@@ -19,6 +21,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SNF_DATABASE_URL", raising=False)
     for name in ("configs", "versions", "lists"):
         shutil.copytree(ROOT / name, tmp_path / name)
+    use_version(tmp_path)
     return tmp_path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.config.project import Project, load_project
 from snfpipe.db import store
 from snfpipe.db.models import Exposure, File, Job, Pose, Process, Production, Run
@@ -61,7 +62,7 @@ def test_the_project_as_it_is(root: Path) -> None:
     assert project.site.jobs == root / "work/jobs/SNF-02-03"
 
 
-@pytest.mark.parametrize("label", ["SNF-02-01", "SNF-02-02", "SNF-02-03", "HEAD"])
+@pytest.mark.parametrize("label", ["SNF-02-01", "SNF-02-02", "SNF-02-03", "SNF-02-04", "HEAD"])
 def test_every_version_makes_its_own_productions(root: Path, edit: Edit, label: str) -> None:
     edit(SWITCH, "SNF-02-03", label)
     project = load_project(root)
@@ -74,15 +75,17 @@ def test_every_version_makes_its_own_productions(root: Path, edit: Edit, label: 
 
 def test_versions_differ_in_documented_options(root: Path, edit: Edit) -> None:
     options = {}
-    for label in ("SNF-02-01", "SNF-02-02", "SNF-02-03"):
+    for label in ("SNF-02-01", "SNF-02-02", "SNF-02-03", "SNF-02-04"):
         edit(SWITCH, load_project(root).version.label, label)
         project = load_project(root)
         options[label] = (
             project.step("file_quality").options["odd_even"],
             project.step("cube_generation").options["scattered_light"],
+            project.step("extract_star").options["host"],
         )
     assert options == {
-        "SNF-02-01": (False, False), "SNF-02-02": (True, False), "SNF-02-03": (True, True),
+        "SNF-02-01": (False, False, True), "SNF-02-02": (True, False, True),
+        "SNF-02-03": (True, True, True), "SNF-02-04": (True, True, False),
     }  # fmt: skip
 
 
@@ -169,7 +172,7 @@ def offer(database: Database, project: Project, numbers: dict[str, int]) -> dict
                     "number": version, "outver": None, "prefix": "SAMPLE",
                     "plan": "cube_generation", "unit_kind": "night"}  # fmt: skip
             ident = store.ensure_productions(session, [made])[production]
-            now = store.utc_now()
+            now = clock.utc_now()
             job = {"production_id": ident, "unit": "06_334", "unit_kind": "night",
                    "name": f"{production}-06334", "folder": "PCG/06/334", "state": State.DONE,
                    "created": now, "updated": now}  # fmt: skip

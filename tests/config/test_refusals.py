@@ -39,7 +39,7 @@ CASES = {
     # the switch
     "unknown version": Case(
         SWITCH, '"SNF-02-03"', '"SNF-02-99"', ":2: version",
-        "there is no version SNF-02-99", "SNF-02-01, SNF-02-02, SNF-02-03, HEAD",
+        "there is no version SNF-02-99", "SNF-02-01, SNF-02-02, SNF-02-03, SNF-02-04, HEAD",
     ),
     "malformed version": Case(
         SWITCH, '"SNF-02-03"', '"../../etc/passwd"', ":2: version",

@@ -13,7 +13,7 @@ from snfpipe.config.site import Site
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.worker.spec import AttemptFolder
-from tests.jobs.attempts import record, submission
+from tests.jobs.attempts import has_record, record, submission
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Place:
     def ended(self, engine: Engine, folders: list[AttemptFolder]) -> list[dict[str, Any]]:
         """Wait for the end of attempts; return their last records."""
         self.wait_until_empty(engine)
-        ends = [record(folder, "end") for folder in folders]
-        told = [(folder.err, folder.engine_err) for folder in folders if not record(folder, "end")]
-        assert all(ends), [path.read_text() for pair in told for path in pair if path.exists()]
-        return [end for end in ends if end]
+        open_ones = [folder for folder in folders if not has_record(folder, "end")]
+        told = [path for folder in open_ones for path in (folder.err, folder.engine_err)]
+        assert not open_ones, [path.read_text() for path in told if path.exists()]
+        return [record(folder, "end") for folder in folders]
 
     def submit_all(self, engine: Engine, folders: list[AttemptFolder]) -> dict[str, str]:
         """Submit until all are taken."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from snfpipe.engines.base import EngineState
+from snfpipe.engines.base import Engine, EngineState
 from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.services.slurm import SlurmCluster
+from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place, most_at_once
 from tests.jobs.attempts import make_attempt, record, submission
 
@@ -63,7 +64,7 @@ def hold_the_cap(place: Place, count: int, sleep_s: float) -> None:
     running: list[int] = []
     troubles: list[BaseException] = []
 
-    def drive(production: str, mine: list) -> None:
+    def drive(production: str, mine: list[AttemptFolder]) -> None:
         try:
             engine = place.make()
             batch = [replace(submission(folder), production=production) for folder in mine]
@@ -72,7 +73,7 @@ def hold_the_cap(place: Place, count: int, sleep_s: float) -> None:
         except BaseException as trouble:
             troubles.append(trouble)
 
-    def look(engine):
+    def look(engine: Engine) -> Mapping[str, EngineState]:
         states = place.look(engine)
         running.append(sum(state is EngineState.RUNNING for state in states.values()))
         return states

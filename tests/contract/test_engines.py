@@ -14,7 +14,7 @@ from snfpipe.engines.base import EngineState
 from snfpipe.errors import Refused
 from snfpipe.worker import processes
 from tests.contract.places import most_at_once
-from tests.jobs.attempts import make_attempt, record, submission
+from tests.jobs.attempts import has_record, make_attempt, record, submission
 
 QUEUED_OR_RUNNING = {EngineState.QUEUED, EngineState.RUNNING}
 
@@ -130,7 +130,7 @@ def test_cancel_ends_what_runs(place):
     engine = place.make()
     folder = make_attempt(place.root, "sleep 60")
     [engine_id] = engine.submit([submission(folder)]).values()
-    place.wait_until(lambda: record(folder, "program") is not None)
+    place.wait_until(lambda: has_record(folder, "program"))
     engine.cancel([engine_id, "1:1", "999999999:12345", f"999999.1@{'f' * 14}"])
     [end] = place.ended(engine, [folder])
     assert end["stopped_by"] in ("SIGTERM", "SIGUSR2")
@@ -157,8 +157,8 @@ from pathlib import Path
 sys.path.insert(0, {source!r})
 from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place
-from tests.jobs.attempts import submission
-folder = AttemptFolder.find(Path({folder!r}))
+from tests.jobs.attempts import has_record, submission
+folder = AttemptFolder.at(Path({folder!r}))
 Place.from_json({place!r}).make().submit([submission(folder)])
 os.killpg(0, signal.SIGKILL)
 """
@@ -189,7 +189,7 @@ def test_nobody_hears_of_a_job_whose_tree_was_killed(place):
     for process in tree:
         processes.send(process, signal.SIGKILL)
     place.wait_until_empty(engine)
-    assert record(folder, "end") is None
+    assert not has_record(folder, "end")
     assert engine.capacity() == place.slots
     if engine.name != "local":  # there the slot's lock is all that is known
         place.wait_until(lambda: engine.outcomes([engine_id]))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from snfpipe.engines.base import EngineState
+from snfpipe.engines.base import Engine, EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.grid_engine import GridEngineCell
+from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place
-from tests.jobs.attempts import make_attempt, record, submission
+from tests.jobs.attempts import has_record, make_attempt, record, submission
 
 pytestmark = pytest.mark.services
 
@@ -22,7 +23,7 @@ def place(grid_engine: GridEngineCell, tmp_path: Path) -> Place:
     return Place("grid_engine", tmp_path, settings={"environment": grid_engine.environment})
 
 
-def submit(place, *folders):
+def submit(place: Place, *folders: AttemptFolder) -> tuple[Engine, list[str]]:
     engine = place.make()
     taken = engine.submit([submission(folder) for folder in folders])
     return engine, list(taken.values())
@@ -64,7 +65,7 @@ def test_jobs_go_on_without_a_qmaster_and_nothing_is_lost(place, grid_engine):
     running = make_attempt(place.root, "sleep 3", unit="06_001")
     later = make_attempt(place.root, unit="06_002")
     engine, [first] = submit(place, running)
-    place.wait_until(lambda: record(running, "program") is not None)
+    place.wait_until(lambda: has_record(running, "program"))
     grid_engine.daemons.stop("qmaster", kill=True)
     try:
         for call in (
@@ -75,7 +76,7 @@ def test_jobs_go_on_without_a_qmaster_and_nothing_is_lost(place, grid_engine):
         ):
             with pytest.raises(ServiceUnavailable, match="qmaster"):
                 call()
-        place.wait_until(lambda: record(running, "end") is not None)
+        place.wait_until(lambda: has_record(running, "end"))
     finally:
         grid_engine.start_master()
         grid_engine.daemons.stop("execd")  # by itself it comes back after half a minute

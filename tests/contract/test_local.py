@@ -6,7 +6,7 @@ import os
 import signal
 
 from tests.contract.places import Place
-from tests.jobs.attempts import make_attempt, record, submission
+from tests.jobs.attempts import has_record, make_attempt, record, submission
 
 
 def test_a_script_outlives_its_wrapper_and_keeps_its_slot(tmp_path):
@@ -14,7 +14,7 @@ def test_a_script_outlives_its_wrapper_and_keeps_its_slot(tmp_path):
     folder = make_attempt(place.root, "sleep 1; echo survived")
     engine = place.make()
     [engine_id] = engine.submit([submission(folder)]).values()
-    place.wait_until(lambda: record(folder, "program") is not None)
+    place.wait_until(lambda: has_record(folder, "program"))
     os.kill(int(engine_id.partition(":")[0]), signal.SIGKILL)
     assert list(engine.snapshot()) == [engine_id]
     place.wait_until_empty(engine)

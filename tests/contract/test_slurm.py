@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from snfpipe.engines.base import EngineState
+from snfpipe.engines.base import Engine, EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.services.slurm import SlurmCluster
+from snfpipe.worker.spec import AttemptFolder
 from tests.contract.places import Place
-from tests.jobs.attempts import make_attempt, record, submission
+from tests.jobs.attempts import has_record, make_attempt, submission
 
 pytestmark = pytest.mark.services
 
@@ -30,10 +31,12 @@ def place_by_file(slurm_by_file: SlurmCluster, tmp_path: Path) -> Place:
 
 @pytest.fixture(params=["slurmdbd", "file"])
 def either(request: pytest.FixtureRequest) -> Place:
-    return request.getfixturevalue("place" if request.param == "slurmdbd" else "place_by_file")
+    name = "place" if request.param == "slurmdbd" else "place_by_file"
+    found: Place = request.getfixturevalue(name)
+    return found
 
 
-def submit(place, *folders):
+def submit(place: Place, *folders: AttemptFolder) -> tuple[Engine, list[str]]:
     engine = place.make()
     taken = engine.submit([submission(folder) for folder in folders])
     return engine, list(taken.values())
@@ -43,7 +46,7 @@ def test_ends_are_told_whoever_keeps_them(either):
     bodies = {"06_001": "exit 0", "06_002": "kill -9 $PPID; sleep 9", "06_003": "sleep 60"}
     folders = [make_attempt(either.root, body, unit=unit) for unit, body in bodies.items()]
     engine, ids = submit(either, *folders)
-    either.wait_until(lambda: record(folders[2], "program") is not None)
+    either.wait_until(lambda: has_record(folders[2], "program"))
     engine.cancel([ids[2]])
     either.wait_until_empty(engine)
     either.wait_until(lambda: len(either.make().outcomes(ids)) == 3)
@@ -62,11 +65,12 @@ def test_a_partition_that_takes_no_jobs_is_told(place, slurm):
     try:
         engine, [engine_id] = submit(place, folder)
         place.wait_until(lambda: engine.snapshot() and engine.notices)
-        assert engine.notices == ("1 waiting: Slurm says 'PartitionDown'",)
+        [notice] = engine.notices
+        assert notice == "1 waiting: Slurm says 'PartitionDown'"
     finally:
         control(slurm, "PartitionName=main", "State=UP")
     place.wait_until_empty(engine)
-    assert engine.notices == ()
+    assert not engine.notices
     place.wait_until(lambda: engine_id in engine.outcomes([engine_id]))
 
 
@@ -95,8 +99,13 @@ def test_what_can_never_start_is_shown_then_withdrawn_with_the_reason(place_by_f
     needs = f"Dependency=afterok:{failing}"
     slurm_by_file.command("scontrol", "update", f"JobId={job}_1", needs)
     engine = place.make()
-    seen = set()
-    place.wait_until(lambda: seen.update(place.look(engine).values()) or not engine.snapshot())
+    seen: set[EngineState] = set()
+
+    def is_gone() -> bool:
+        seen.update(place.look(engine).values())
+        return not engine.snapshot()
+
+    place.wait_until(is_gone)
     assert EngineState.ERROR in seen
     place.wait_until(lambda: engine.outcomes([engine_id]))
     assert "could not be started" in engine.outcomes([engine_id])[engine_id].failure
@@ -121,13 +130,13 @@ def test_jobs_go_on_without_a_controller_and_nothing_is_lost(place_by_file, slur
     running = make_attempt(place.root, "sleep 3", unit="06_001")
     later = make_attempt(place.root, unit="06_002")
     engine, [first] = submit(place, running)
-    place.wait_until(lambda: record(running, "program") is not None)
+    place.wait_until(lambda: has_record(running, "program"))
     slurm_by_file.daemons.stop("slurmctld")
     try:
         for call in (engine.snapshot, lambda: engine.submit([submission(later)])):
             with pytest.raises(ServiceUnavailable, match="slurm controller"):
                 call()
-        place.wait_until(lambda: record(running, "end") is not None)
+        place.wait_until(lambda: has_record(running, "end"))
     finally:
         slurm_by_file.start_controller()
     place.wait_until_empty(engine)

@@ -5,27 +5,29 @@ The real engines cannot be brought to say these things at will.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.daemon.osiris import Event, Osiris
-from snfpipe.db import store
 from snfpipe.db.models import Attempt
 from snfpipe.engines.base import EngineOutcome, EngineState, Submission
-from snfpipe.errors import ServiceUnavailable
+from snfpipe.errors import Refused, ServiceUnavailable
 from snfpipe.jobs.active import of_engine
-from snfpipe.jobs.harvest import LATE
+from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
 from snfpipe.states import State
 from snfpipe.worker import ledger
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 from tests.bench import Bench, night_of, unit_plan
 from tests.jobs.test_many import pretend
+from tests.manual_clock import ManualClock
 
 A, B = night_of(1800), night_of(1801)
 GRACE_S = 1.0
@@ -38,6 +40,7 @@ class Scripted:
     name: str = "scripted"
     grace_s: float = GRACE_S
     asks_scheduler: bool = False
+    notices: tuple[str, ...] = ()
     queue: dict[str, EngineState] = field(default_factory=dict)
     accounting: dict[str, EngineOutcome] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -62,6 +65,9 @@ class Scripted:
     def find(self, tokens: Collection[str]) -> dict[str, str]:
         return {token: it for token, it in self.elsewhere.items() if token in tokens}
 
+    def folders(self, _engine_ids: Collection[str]) -> dict[str, Path]:
+        return {}
+
     def outcomes(self, engine_ids: Collection[str]) -> dict[str, EngineOutcome]:
         return {it: self.accounting[it] for it in engine_ids if it in self.accounting}
 
@@ -69,37 +75,59 @@ class Scripted:
         for engine_id in engine_ids:
             self.queue.pop(engine_id, None)
 
+    def hold(self, _engine_ids: Collection[str]) -> None:
+        raise Refused("what is scripted cannot be held")
+
+    def release(self, _engine_ids: Collection[str]) -> None:
+        raise Refused("what is scripted cannot be held")
+
+
+@dataclass
+class ScriptedBench(Bench):
+    """A bench whose engine a test tells what to say."""
+
+    engine: Scripted
+
 
 @pytest.fixture
-def scripted(sqlite_bench) -> Bench:
-    return replace(sqlite_bench, engine=Scripted())
+def scripted(sqlite_bench: Bench, manual_clock: ManualClock) -> ScriptedBench:
+    return ScriptedBench(sqlite_bench.project, sqlite_bench.database, Scripted())
 
 
-def submit(bench: Bench, unit: str = A) -> JobSpec:
+def submit(bench: ScriptedBench, unit: str = A) -> JobSpec:
     """Claim and submit a unit; it is taken out of the queue at once, without a trace."""
     [spec] = bench.claim([unit_plan(unit)]).claimed
     submitter = bench.submitter()
     submitter.add([spec])
     submitter.send()
     bench.engine.queue.clear()
+    clock.sleep(1)  # a snapshot tells only of what was submitted before it
     return spec
 
 
-def says(bench: Bench, spec: JobSpec, **outcome) -> None:
+def says(bench: ScriptedBench, spec: JobSpec, **outcome: Any) -> None:
     """Let the accounting have an end."""
     bench.engine.accounting[f"id-{spec.token}"] = EngineOutcome(**outcome)
 
 
-def test_a_job_without_a_trace_is_lost_after_the_grace_and_not_before(scripted):
+def give_up(harvester: Harvester) -> None:
+    """Miss the jobs that left no trace for their whole grace."""
+    assert harvester.look() == []
+    clock.sleep(GRACE_S)
+    assert [str(it.state) for it in harvester.look()] == ["lost"]
+
+
+def test_a_job_without_a_trace_is_lost_after_the_grace_and_not_before(scripted, manual_clock):
     submit(scripted)
     harvester = scripted.harvester()
-    began = time.monotonic()
-    while not (settled := harvester.look()):
-        assert scripted.job(A).state == State.QUEUED
-        time.sleep(0.05)
-    assert time.monotonic() - began >= GRACE_S
-    assert settled[0].state is State.LOST
-    assert "no trace" in settled[0].reason
+    assert harvester.look() == []
+    manual_clock.move(0.75 * GRACE_S)
+    assert harvester.look() == []
+    assert scripted.job(A).state == State.QUEUED
+    manual_clock.move(0.25 * GRACE_S)
+    [settled] = harvester.look()
+    assert settled.state is State.LOST
+    assert "no trace" in settled.reason
 
 
 @pytest.mark.parametrize("told", [None, {"exit_status": 0}])
@@ -110,15 +138,15 @@ def test_one_turn_of_osiris_waits_for_the_grace_and_gives_its_lease_back(scripte
     said: list[Event] = []
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
-    began = time.monotonic()
+    began = clock.monotonic()
     osiris.once()
-    assert GRACE_S <= time.monotonic() - began < 3 * GRACE_S
+    assert GRACE_S <= clock.monotonic() - began < GRACE_S + 2 * scripted.project.site.poll_s
     assert [event.state for event in said if event.kind == "settled"] == ["lost"]
     again = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     again.begin()
-    began = time.monotonic()
+    began = clock.monotonic()
     again.once()  # of what is settled there is no doubt
-    assert time.monotonic() - began < GRACE_S
+    assert clock.monotonic() == began
 
 
 def test_an_osiris_that_ends_by_an_error_gives_its_lease_back(scripted, monkeypatch):
@@ -145,7 +173,8 @@ def test_a_disk_that_gives_errors_is_waited_for(scripted, monkeypatch):
         scripted.project, scripted.database, scripted.engine, said.append,
         heartbeat_s=3, limit_s=9,
     )  # fmt: skip
-    look, broken = scripted.engine.snapshot, [OSError(5, "Input/output error", "/archive")] * 4
+    look: Callable[[], Mapping[str, EngineState]] = scripted.engine.snapshot
+    broken = [OSError(5, "Input/output error", "/archive")] * 4
 
     def snapshot() -> Mapping[str, EngineState]:
         if broken:
@@ -165,13 +194,13 @@ def test_a_job_that_was_there_again_has_its_whole_grace_anew(scripted):
     harvester = scripted.harvester()
     assert harvester.look() == []
     scripted.engine.queue[f"id-{spec.token}"] = EngineState.QUEUED
-    time.sleep(GRACE_S)
+    clock.sleep(GRACE_S)
     assert harvester.look() == []
     scripted.engine.queue.clear()
     assert harvester.look() == []
-    time.sleep(GRACE_S / 2)
+    clock.sleep(GRACE_S / 2)
     assert harvester.look() == []
-    time.sleep(GRACE_S)
+    clock.sleep(GRACE_S)
     assert [str(it.state) for it in harvester.look()] == ["lost"]
 
 
@@ -182,7 +211,7 @@ def test_what_has_ended_is_settled_while_nothing_can_be_submitted(scripted, monk
     [orphan] = scripted.claim([unit_plan(B)]).claimed
     dead = {"claimed_by": {"host": "elsewhere", "process": "1:1"}}
     gone = sa.update(Attempt).where(Attempt.token == orphan.token).values(
-        engine="scripted", environment=dead, claimed_at=store.utc_now() - timedelta(days=1)
+        engine="scripted", environment=dead, claimed_at=clock.utc_now() - timedelta(days=1)
     )  # fmt: skip
     scripted.database.transact(lambda session: session.execute(gone))
 
@@ -203,7 +232,7 @@ def test_accounting_that_comes_within_the_grace_is_waited_for(scripted):
     spec = submit(scripted)
     harvester = scripted.harvester()
     assert harvester.look() == []
-    time.sleep(GRACE_S / 2)  # the grace is twice this delay
+    clock.sleep(GRACE_S / 2)  # the grace is twice this delay
     says(scripted, spec, exit_status=None, signal=9, host="worker")
     [settled] = harvester.look()
     assert settled.state is State.KILLED
@@ -225,7 +254,7 @@ def test_failed_starts_alone_are_no_end_but_the_reason_of_the_loss(scripted):
     says(scripted, spec, failure="failed 1: assumedly before job", final=False)
     harvester = scripted.harvester()
     assert harvester.look() == []
-    time.sleep(GRACE_S)
+    clock.sleep(GRACE_S)
     [settled] = harvester.look()
     assert settled.state is State.LOST
     assert "assumedly before job" in settled.reason
@@ -256,10 +285,9 @@ def test_what_was_noted_is_settled_by_another_without_the_accounting(scripted):
 def test_a_late_end_of_the_current_attempt_corrects_its_loss(scripted):
     spec = submit(scripted)
     harvester = scripted.harvester()
-    while not harvester.look():
-        time.sleep(0.05)
+    give_up(harvester)
     assert scripted.job(A).state == State.LOST
-    since = store.utc_now() - LATE
+    since = clock.utc_now() - LATE
     assert harvester.look(since) == []
     AttemptFolder.of(spec).taken.unlink()  # it had begun; only its host was out of reach
     pretend(spec)
@@ -273,10 +301,9 @@ def test_a_late_end_of_the_current_attempt_corrects_its_loss(scripted):
 def test_a_late_word_of_the_accounting_corrects_a_loss(scripted):
     spec = submit(scripted)
     harvester = scripted.harvester()
-    while not harvester.look():
-        time.sleep(0.05)
+    give_up(harvester)
     says(scripted, spec, exit_status=1, host="worker")
-    [settled] = harvester.look(store.utc_now() - LATE)
+    [settled] = harvester.look(clock.utc_now() - LATE)
     assert settled.state is State.FAILED
     assert scripted.rows("SELECT outcome, exit_status FROM attempt") == [("failed", 1)]
 
@@ -284,14 +311,13 @@ def test_a_late_word_of_the_accounting_corrects_a_loss(scripted):
 def test_a_late_end_of_an_older_attempt_is_told_once_and_never_registered(scripted):
     old = submit(scripted)
     harvester = scripted.harvester()
-    while not harvester.look():
-        time.sleep(0.05)
+    give_up(harvester)
     with scripted.database.write() as session:
         session.execute(sa.text("UPDATE job SET state = 'created'"))
     new = submit(scripted)
     AttemptFolder.of(old).taken.unlink()
     pretend(old)
-    said = []
+    said: list[Event] = []
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
     osiris.cycle()
@@ -303,7 +329,7 @@ def test_a_late_end_of_an_older_attempt_is_told_once_and_never_registered(script
     assert "attempt 2 had taken its place" in rows[0][1]
     whose = of_engine(scripted.engine)
     site = scripted.project.site
-    assert note_late_ends(scripted.database, site, whose, store.utc_now() - LATE) == []
+    assert note_late_ends(scripted.database, site, whose, clock.utc_now() - LATE) == []
     pretend(new)
     osiris.cycle()
     assert scripted.job(A).state == State.DONE
@@ -319,7 +345,10 @@ def test_an_attempt_that_found_its_unit_taken_does_not_end_the_one_that_took_it(
     says(scripted, spec, exit_status=75)
     harvester = scripted.harvester()
     assert harvester.look() == []
-    records = [{"kind": "accounted", "missing": {}}, {"kind": "ending", "exit_status": 0}]
+    records: list[ledger.Record] = [
+        {"kind": "accounted", "missing": {}},
+        {"kind": "ending", "exit_status": 0},
+    ]
     ledger.append_all(path, records)
     [settled] = harvester.look()
     assert settled.state is State.DONE
@@ -331,7 +360,7 @@ def test_a_job_that_the_engine_has_under_another_id_is_found_before_it_is_given_
     scripted.engine.queue = {"other": EngineState.RUNNING}
     harvester = scripted.harvester()
     harvester.look()
-    time.sleep(GRACE_S)
+    clock.sleep(GRACE_S)
     for _turn in range(3):
         assert harvester.look() == []
     assert scripted.rows("SELECT engine_id FROM attempt") == [("other",)]
@@ -344,7 +373,7 @@ def test_ends_of_all_kinds_are_noted_by_few_statements(scripted):
         specs = [submit(scripted, night) for night in nights]
         for spec in specs:
             says(scripted, spec, exit_status=1)
-        statements = []
+        statements: list[str] = []
         listen = (scripted.database.engine, "before_cursor_execute")
 
         def count(*given, into=statements):

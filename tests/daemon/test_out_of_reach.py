@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
+from snfpipe import clock
 from snfpipe.daemon.osiris import Event, Osiris
-from snfpipe.db import store
-from snfpipe.db.models import Attempt
 from snfpipe.engines.base import EngineState
 from snfpipe.errors import Refused, ServiceUnavailable
 from snfpipe.jobs import driver
@@ -22,14 +19,14 @@ from snfpipe.jobs.harvest import LATE
 from snfpipe.states import State
 from snfpipe.storage import archive
 from snfpipe.worker.spec import AttemptFolder, JobSpec
-from tests.bench import Bench, unit_plan
-from tests.daemon.test_ends import GRACE_S, A, B, says, scripted, submit
+from tests.bench import unit_plan
+from tests.daemon.test_ends import GRACE_S, A, B, ScriptedBench, give_up, says, scripted, submit
 from tests.jobs.test_many import pretend
 
 __all__ = ["scripted"]  # a fixture
 
 
-def ended(bench: Bench, unit: str = A) -> JobSpec:
+def ended(bench: ScriptedBench, unit: str = A) -> JobSpec:
     """Submit a job that runs to its end at once, and leaves its products."""
     spec = submit(bench, unit)
     pretend(spec)
@@ -52,23 +49,23 @@ def test_products_of_a_job_whose_folder_was_away_for_too_long_wait_for_its_late_
     spec = ended(scripted)
     harvester = scripted.harvester()
     with away(AttemptFolder.of(spec).path):
-        while not harvester.look():
-            time.sleep(0.05)
+        give_up(harvester)
         assert scripted.job(A).state == State.LOST
         harvester.clear_incoming()
-    [settled] = harvester.look(store.utc_now() - LATE)
+    [settled] = harvester.look(clock.utc_now() - LATE)
     assert settled.state is State.DONE
     scripted.hold_together()
 
 
-def test_what_a_lost_job_left_goes_once_it_cannot_end_any_more(scripted):
+def test_what_a_lost_job_left_goes_once_it_cannot_end_any_more(scripted, manual_clock):
     spec = ended(scripted)
     harvester = scripted.harvester()
     with away(AttemptFolder.of(spec).path):
-        while not harvester.look():
-            time.sleep(0.05)
-    long_ago = sa.update(Attempt).values(ended_at=store.utc_now() - LATE)
-    scripted.database.transact(lambda session: session.execute(long_ago))
+        give_up(harvester)
+    manual_clock.move(LATE.total_seconds())
+    harvester.clear_incoming()
+    assert archive.incoming_tokens(scripted.project.site.archive) == [spec.token]
+    manual_clock.move(1)
     harvester.clear_incoming()
     assert archive.incoming_tokens(scripted.project.site.archive) == []
 
@@ -80,7 +77,7 @@ def test_while_the_folder_of_all_jobs_is_away_none_is_given_up(scripted):
         for _look in range(3):
             with pytest.raises(ServiceUnavailable, match="out of reach"):
                 harvester.look()
-            time.sleep(GRACE_S / 2)
+            clock.sleep(GRACE_S / 2)
         assert not scripted.project.site.jobs.exists()
     [settled] = harvester.look()
     assert settled.state is State.DONE
@@ -113,7 +110,7 @@ def test_a_night_that_the_archive_does_not_take_holds_no_other_up(scripted, monk
     osiris = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     osiris.begin()
     with monkeypatch.context() as patched:
-        patched.setattr(archive.os, "link", refuse)
+        patched.setattr(os, "link", refuse)
         with pytest.raises(ServiceUnavailable, match=stuck.job):
             osiris.once()
     assert [event.job for event in said if event.kind == "settled"] == [other.job]
@@ -139,12 +136,12 @@ def test_a_job_that_the_engine_still_has_is_left_alone_when_its_folder_is_away(s
     scripted.engine.queue[f"id-{spec.token}"] = EngineState.RUNNING
     harvester = scripted.harvester()
     with away(AttemptFolder.of(spec).path):
-        time.sleep(GRACE_S)
+        clock.sleep(GRACE_S)
         assert harvester.look() == []
     assert scripted.job(A).state == State.QUEUED
 
 
-def with_jobs_in(bench: Bench, folder: Path) -> Bench:
+def with_jobs_in(bench: ScriptedBench, folder: Path) -> ScriptedBench:
     """The same database and engine, as a checkout with a folder of jobs of its own has them."""
     name = bench.project.site.jobs.name
     site = replace(bench.project.site, jobs=folder / name, engine=bench.engine.name)
@@ -171,11 +168,10 @@ def test_a_lost_job_of_another_folder_keeps_nobody_from_looking(scripted, tmp_pa
     scripted = with_jobs_in(scripted, tmp_path / "here")
     submit(scripted)
     harvester = scripted.harvester()
-    while not harvester.look():
-        time.sleep(0.05)
+    give_up(harvester)
     with_jobs_in(scripted, tmp_path / "elsewhere").claim([unit_plan(B)])
     (tmp_path / "elsewhere").mkdir()
-    assert harvester.look(store.utc_now() - LATE) == []
+    assert harvester.look(clock.utc_now() - LATE) == []
 
 
 def test_nobody_with_another_folder_of_jobs_takes_over_a_claim(scripted, tmp_path, monkeypatch):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 
 import pytest
 
-from snfpipe.daemon.osiris import Osiris, lease_name
+from snfpipe.daemon.osiris import Event, Osiris, lease_name
 from snfpipe.db import lease
 from snfpipe.errors import Refused
 from snfpipe.states import State
@@ -47,7 +48,7 @@ def test_osiris_killed_at_any_point_is_followed_by_anubis(postgresql, tmp_path, 
         units.append(UNITS[turn - 1])
         launch(bench, units[-1:])
         assert serving.process.wait(60) == -9, point
-        until(lambda it=waiting: it.said("took over"))
+        until(partial(waiting.said, "took over"))
         check(bench, units)
         serving = waiting
     assert serving.stop() == 0
@@ -67,7 +68,7 @@ def test_osiris_killed_again_and_again_misses_no_job_and_settles_none_twice(tmp_
         launch(bench, units[3 * turn : 3 * turn + 3], sleep_s=0.2)
         time.sleep(chance.uniform(0.1, 1.5))
         serving.kill()
-        until(lambda it=waiting: it.said("took over"))
+        until(partial(waiting.said, "took over"))
         serving = waiting
     check(bench, units)
     assert serving.stop() == 0
@@ -75,7 +76,9 @@ def test_osiris_killed_again_and_again_misses_no_job_and_settles_none_twice(tmp_
     bench.database.close()
 
 
-def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlite_bench):
+def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(
+    sqlite_bench, manual_clock
+):
     bench = sqlite_bench
     one, other = (Osiris(bench.project, bench.database, bench.engine, lambda _event: None,
                          heartbeat_s=1) for _n in range(2))  # fmt: skip
@@ -83,7 +86,7 @@ def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlit
     one.begin()
     with pytest.raises(Refused, match="host one"):
         other.begin()
-    time.sleep(1.1)
+    manual_clock.move(1.1)
     other.begin()
     with pytest.raises(Refused, match="took over"):
         one.serve()
@@ -91,9 +94,11 @@ def test_only_one_osiris_serves_and_one_that_was_silent_for_too_long_stops(sqlit
         assert lease.holder_of(session, lease_name("local")) == "host other"
 
 
-def test_osiris_hands_over_at_the_end_of_its_time_without_waiting_for_the_heartbeat(sqlite_bench):
+def test_osiris_hands_over_at_the_end_of_its_time_without_waiting_for_the_heartbeat(
+    sqlite_bench, manual_clock
+):
     bench = sqlite_bench
-    said = []
+    said: list[Event] = []
     one = Osiris(bench.project, bench.database, bench.engine, said.append,
                  heartbeat_s=1000, limit_s=0.5)  # fmt: skip
     one.begin()

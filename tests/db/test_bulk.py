@@ -71,3 +71,30 @@ def test_more_rows_than_a_statement_takes_parameters(database):
         own = sa.literal("r") + sa.cast(Job.id, sa.String)
         count = sa.select(sa.func.count()).select_from(Job)
         assert session.scalar(count.where(Job.reason == own)) == 12_000
+
+
+def test_rows_of_many_values_come_once_each_in_order_however_few_are_asked_for_at_a_time(database):
+    make_jobs(database, 7)
+    names = sa.select(Job.name, Job.id)
+    wanted = [6, 2, 2, 7, 99, 1]
+    with database.read() as session:
+        for size in (1, 2, 100):
+            found = list(store.rows_in(session, names, Job.id, wanted, size))
+            assert found == [("j1", 1), ("j2", 2), ("j6", 6), ("j7", 7)]
+            assert list(store.scalars_in(session, names, Job.id, wanted, size)) == [
+                "j1", "j2", "j6", "j7",
+            ]  # fmt: skip
+        assert list(store.rows_in(session, names, Job.id, [])) == []
+
+
+def test_only_the_rows_of_the_values_are_changed(database):
+    make_jobs(database, 5)
+    with database.write() as session:
+        ended = sa.update(Job).where(Job.id < 5).values(state="ended")
+        store.change_in(session, ended, Job.id, [2, 4, 5, 2])
+        store.change_in(session, sa.delete(Attempt), Attempt.job_id, range(3, 9))
+        store.change_in(session, sa.delete(Attempt), Attempt.job_id, [])
+    with database.read() as session:
+        query = sa.select(Job.id).where(Job.state == "ended").order_by(Job.id)
+        assert list(session.scalars(query)) == [2, 4]
+        assert list(session.scalars(sa.select(Attempt.job_id).order_by(Attempt.job_id))) == [1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -13,14 +14,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
 
 from snfpipe.db import session as db_session
 from snfpipe.db import store, upgrade
 from snfpipe.db.models import (
     Base,
     ChangeStamp,
+    DeletedJob,
+    Expected,
     Exposure,
     File,
+    Job,
+    Measurement,
     Pose,
     Process,
     QueueSnapshot,
@@ -114,6 +120,8 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds
             "INSERT INTO queue_look (engine, taken, states, usage) "
             "VALUES ('slurm', '2026-11-26 01:00:00', '{\"1\": \"running\"}', '{}')"
         ))  # fmt: skip
+        for statement in _OF_THE_FIRST_SCHEMA:
+            session.execute(sa.text(statement.replace(":", "\\:")))
     database.close()
     with pytest.raises(DatabaseMismatch, match="snf db upgrade"):
         open_database(database_url)
@@ -122,16 +130,60 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds
         "0002",
         "0003",
         "0004",
+        "0005",
     ]
     database.close()
     database = open_database(database_url)
     with database.read() as session:
         look = session.get_one(QueueSnapshot, "slurm")
         assert (look.states, look.notices) == ({"1": "running"}, [])
+        measured = session.get_one(Measurement, (63340010034, 7))
+        assert (measured.night, measured.quality, measured.measured) == (NIGHT, 2, {"mean": 1.5})
+        expected = session.get_one(Expected, (7, "633400100340182070203000"))
+        assert (expected.fclass, expected.reason) == (18, "why")
+        assert session.get_one(Job, 7).unit_kind == "night"
+        content = json.loads(session.scalars(sa.select(DeletedJob.content)).one())
+        assert content["expected"] == [{"job_id": 8, "name": "x"}]
+        assert content["measurement"] == [
+            {"id_entity": 63340010034, "job_id": 8, "night": NIGHT, "quality": 1, "measured": {}}
+        ]
+    with database.write() as session:  # the triggers count for the new table, too
+        before = session.get_one(ChangeStamp, NIGHT).seq
+        session.execute(sa.update(Measurement).values(quality=1))
+    with database.read() as session:
+        assert session.get_one(ChangeStamp, NIGHT).seq == before + 1
     database.close()
 
 
-def _triggers(session) -> list[tuple[str, str]]:
+#: Rows that refer to each other, as the first schema has them.
+_OF_THE_FIRST_SCHEMA = (
+    "INSERT INTO production (id, name, meta_prefix, version, number, prefix, plan, unit_kind) "
+    "VALUES (3, 'SNF-0203-Az', 'SNF-', 'SNF-02-03', 203, 'A', 'file_quality', 'night')",
+    "INSERT INTO job (id, production_id, unit, unit_kind, name, folder, state, reason, attempts, "
+    "created, updated) VALUES (7, 3, '06_334', 'night', 'SNF-0203-Az-06334', 'PFQ/06/334', "
+    "'done', '', 1, '2026-11-26 01:00:00', '2026-11-26 01:00:00')",
+    "INSERT INTO run (id_run, night, run, kind, type) VALUES (6334001, '06_334', 1, '', '')",
+    "INSERT INTO exposure (id_exposure, id_run, night, exposure, filter, interrupt, quality) "
+    "VALUES (6334001003, 6334001, '06_334', 3, '', 0, 1)",
+    "INSERT INTO pose (id_pose, id_exposure, night, channel, raster, quality, qzelog) "
+    "VALUES (63340010034, 6334001003, '06_334', 4, '', 1, 0)",
+    "INSERT INTO process (id_process, fclass, xfclass, channel, version, idx, night, id_run, "
+    "id_exposure, id_pose, job_id, status, quality, quality_s, state) VALUES "
+    "('633400100340182070203000', 18, 207, 4, 203, 0, '06_334', 6334001, 6334001003, "
+    "63340010034, 7, 1, 1, '$', 'live')",
+    "INSERT INTO pose_measure (id_pose, production_id, night, quality, measured) "
+    "VALUES (63340010034, 3, '06_334', 2, '{\"mean\": 1.5}')",
+    "INSERT INTO owed (job_id, id_process, name, fclass, xfclass, channel, night, reason) "
+    "VALUES (7, '633400100340182070203000', 'x', 18, 207, 4, '06_334', 'why')",
+    "INSERT INTO deleted_job (deletion, name, state, by, moment, processes, files, bytes, content) "
+    "VALUES ('d', 'SNF-0203-Az-06336', 'deleted', 'me', '2026-11-26 01:00:00', 0, 0, 0, "
+    '\'{"job": [{"id": 8}], "owed": [{"job_id": 8, "name": "x"}], '
+    '"pose_measure": [{"id_pose": 63340010034, "production_id": 3, '
+    '"night": "06_334", "quality": 1, "measured": {}}]}\')',
+)
+
+
+def _triggers(session: Session) -> list[tuple[str, str]]:
     query = {
         "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY 1",
         "postgresql": "SELECT DISTINCT trigger_name, event_object_table "
@@ -217,7 +269,7 @@ def test_many_writers_at_once_wait_for_their_turn(database):
     observe(database)
     failures: list[BaseException] = []
 
-    def bump(session) -> None:
+    def bump(session: Session) -> None:
         efftime_s = session.scalar(sa.select(Pose.efftime_s).with_for_update()) or 0.0
         time.sleep(0.001)
         session.execute(sa.update(Pose).values(efftime_s=efftime_s + 1))

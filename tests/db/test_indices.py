@@ -1,9 +1,9 @@
-"""What plans and arrival ask is answered by indices: no query looks through a whole large table."""
+"""What plans and ingest ask is answered by indices: no query looks through a whole large table."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from snfpipe.db import store
 from snfpipe.db.models import File, Job, Process, ProcessParent
 from snfpipe.db.session import Database, open_database
 from snfpipe.ingest import fill
+from snfpipe.ingest.report import NightFiles
 from snfpipe.names import Night
-from snfpipe.plans.selection import expected, select
+from snfpipe.plans.selection import expected_products, select
 
 ROOT = Path(__file__).parents[2]
 LARGE = ("process", "process_parent", "file", "header", "exposure", "pose", "measurement",
@@ -40,7 +41,9 @@ def asked(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """Collect the queries that are made."""
     queries: list[tuple[str, Any]] = []
 
-    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+    def note(
+        _connection: object, _cursor: object, statement: str, parameters: Any, *_more: object
+    ) -> None:
         if statement.lstrip().startswith("SELECT"):
             queries.append((statement, parameters))
 
@@ -102,9 +105,9 @@ def test_what_tools_ask_is_answered_by_indices(
 
 
 @pytest.mark.parametrize("step_key", ["file_quality", "cube_generation", "extract_star"])
-@pytest.mark.parametrize("question", [select, expected])
+@pytest.mark.parametrize("question", [select, expected_products])
 def test_what_plans_ask_is_answered_by_indices(
-    database: Database, step_key: str, question: Callable[[Session, Step, list[str]], object]
+    database: Database, step_key: str, question: Callable[[Session, Step, Sequence[str]], object]
 ) -> None:
     step = load_project(ROOT).step(step_key)
     with asked(database) as queries, database.read() as session:
@@ -113,9 +116,9 @@ def test_what_plans_ask_is_answered_by_indices(
     assert scans(database, queries) == []
 
 
-def test_what_arrival_asks_of_a_night_is_answered_by_indices(database: Database) -> None:
+def test_what_ingest_asks_of_a_night_is_answered_by_indices(database: Database) -> None:
     with asked(database) as queries, database.write() as session:
-        fill.fill_night(session, fill.NightFiles(Night.parse("06_334")))
+        fill.fill_night(session, NightFiles(Night.parse("06_334")))
     assert queries
     assert scans(database, queries) == []
 

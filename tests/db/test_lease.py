@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from snfpipe.db import lease
 
 
-def test_a_lease_is_held_by_one_until_it_runs_out_or_is_given_back(database):
+def test_a_lease_is_held_by_one_until_it_runs_out_or_is_given_back(database, manual_clock):
     take = partial(lease.take, name="osiris")
     assert database.transact(lambda s: take(s, holder="first", seconds=60))
     assert not database.transact(lambda s: take(s, holder="second", seconds=60))
-    assert database.transact(lambda s: take(s, holder="first", seconds=0.1)), "renewed"
+    assert database.transact(lambda s: take(s, holder="first", seconds=5)), "renewed"
     with database.read() as session:
         assert lease.holder_of(session, "osiris") == "first"
         assert lease.holder_of(session, "another") is None
-    time.sleep(0.15)
+    manual_clock.move(5.5)
     assert database.transact(lambda s: take(s, holder="second", seconds=60))
     database.transact(lambda s: lease.release(s, "osiris", "first"))
     assert not database.transact(lambda s: take(s, holder="first", seconds=60))
@@ -27,7 +26,9 @@ def test_a_lease_is_held_by_one_until_it_runs_out_or_is_given_back(database):
 
 def test_of_many_who_ask_at_once_one_gets_it(database):
     def ask(number: int) -> bool:
-        return database.transact(lambda s: lease.take(s, "cap", f"holder-{number}", 60))
+        work = partial(lease.take, name="cap", holder=f"holder-{number}", seconds=60)
+        taken: bool = database.transact(work)
+        return taken
 
     with ThreadPoolExecutor(12) as pool:
         assert sum(pool.map(ask, range(24))) == 1

@@ -18,18 +18,18 @@ EXPOSURES = 2
 
 
 @pytest.fixture
-def made(database_url: str, tmp_path: Path, monkeypatch) -> Iterator[Synthetic]:
+def made(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Synthetic]:
     """Three nights done, on both databases."""
     yield from _made(tmp_path, database_url, monkeypatch)
 
 
 @pytest.fixture
-def made_sqlite(tmp_path: Path, monkeypatch) -> Iterator[Synthetic]:
+def made_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Synthetic]:
     """Three nights done, where the database makes no difference."""
     yield from _made(tmp_path, f"sqlite:///{tmp_path}/snfpipe.db", monkeypatch)
 
 
-def _made(tmp_path: Path, url: str, monkeypatch) -> Iterator[Synthetic]:
+def _made(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Synthetic]:
     e2e.Project.make(tmp_path / "project", NIGHTS)
     monkeypatch.setenv("SNF_DATABASE_URL", url)
     monkeypatch.setenv("SNF_PROJECT", str(tmp_path / "project"))
@@ -42,7 +42,7 @@ def _made(tmp_path: Path, url: str, monkeypatch) -> Iterator[Synthetic]:
 
 
 @pytest.fixture
-def call(monkeypatch) -> Callable[..., int]:
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Call ``manage_jobs`` in this process; nobody is at the terminal."""
 
     def run(*words: str) -> int:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
+from snfpipe import clock
 from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db import store
@@ -30,11 +34,18 @@ from snfpipe.db.session import Database
 from snfpipe.jobs.manifest import manifest_path, manifest_text, sha256, write_manifest
 from snfpipe.jobs.planning import ensure_production
 from snfpipe.names import ExposureId, Night, ProductName
+from snfpipe.states import State
 from snfpipe.storage import archive
 from snfpipe.worker.script import write_attempt
 from snfpipe.worker.spec import JobSpec
 
-CHAIN = (("cube_generation", 22, 0, "cube"), ("extract_star", 38, 100, "spectrum"))
+#: A step, class and extra class of its product, and the role that it plays.
+Link = tuple[str, int, int, str]
+
+CHAIN: tuple[Link, ...] = (
+    ("cube_generation", 22, 0, "cube"),
+    ("extract_star", 38, 100, "spectrum"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,21 +72,25 @@ class Synthetic:
             for model, content in rows.items():
                 store.insert(session, model, content)
 
-    def finish(self, nights: list[str], exposures: int, *, chain=CHAIN, index: int = 0) -> None:
+    def finish(
+        self, nights: list[str], exposures: int, *, chain: Sequence[Link] = CHAIN, index: int = 0
+    ) -> None:
         """Let the chain's jobs of some nights be done."""
         with self.database.write() as session:
-            for place, (key, fclass, xfclass, role) in enumerate(chain):
-                step = self.project.step(key)
+            for place, link in enumerate(chain):
+                step = self.project.step(link[0])
                 production = ensure_production(session, self.project, step)
                 for night in nights:
                     above = chain[place - 1] if place else None
-                    self._finish(session, step, production, night, exposures,
-                                 (fclass, xfclass, role), above, index)  # fmt: skip
+                    self._finish(session, step, production, night, exposures, link, above, index)
 
-    def _finish(self, session, step: Step, production, night, exposures, made, above, index):
-        fclass, xfclass, role = made
+    def _finish(
+        self, session: Session, step: Step, production: int, night: str, exposures: int,
+        made: Link, above: Link | None, index: int,
+    ) -> None:  # fmt: skip
+        _key, fclass, xfclass, role = made
         name, folder = step.job_name(night), step.job_folder(night)
-        token, moment = secrets.token_hex(8), store.utc_now()
+        token, moment = secrets.token_hex(8), clock.utc_now()
         names = [self._name(night, run, fclass, xfclass, index) for run in range(1, exposures + 1)]
         products, selection, files = [], [], []
         for run, product in enumerate(names, 1):
@@ -97,12 +112,15 @@ class Synthetic:
                 entry["files"][kind] = {"name": file, "sha256": checksum, "size": len(content)}
             products.append(entry)
             if above:
-                parent = self._name(night, run, *above[1:3], index)
-                content = f"{above[3]} of {parent.base}\n".encode() * 8
-                selection.append({"id_process": parent.id_process, "role": above[3],
+                _key, fclass_above, xfclass_above, role_above = above
+                parent = self._name(night, run, fclass_above, xfclass_above, index)
+                content = f"{role_above} of {parent.base}\n".encode() * 8
+                selection.append({"id_process": parent.id_process, "role": role_above,
                                   "checksum": hashlib.sha256(content).hexdigest(),
                                   "values": {}})  # fmt: skip
-        text = manifest_text(step.production, night, "done", "", selection, step.identity, products)
+        text = manifest_text(
+            step.production, night, State.DONE, "", selection, step.identity, products
+        )
         job = {"production_id": production, "unit": night, "unit_kind": "night", "name": name,
                "folder": folder, "state": "done", "reason": "", "token": token, "attempts": 1,
                "inputs_digest": "0" * 64, "manifest": text, "manifest_sha": sha256(text),
@@ -128,14 +146,18 @@ class Synthetic:
             measures.append({"id_entity": int(f"{exposure.id_exposure}4"), "night": night,
                              "job_id": job_id, "measured": {"mean": 1.5}})  # fmt: skip
             if above:
-                parent = self._name(night, run, *above[1:3], index)
+                _key, fclass_above, xfclass_above, _role = above
+                parent = self._name(night, run, fclass_above, xfclass_above, index)
                 links.append({"child": product.id_process, "parent": parent.id_process})
         for model, rows in ((Process, processes), (File, files), (Expected, owed),
                             (ProcessParent, links), (Measurement, measures)):  # fmt: skip
             store.insert(session, model, rows)
         store.upsert(session, ProductIndex, indices, ["last"])
 
-    def _attempt(self, session, step, job_id, night, token, selection, moment):
+    def _attempt(
+        self, session: Session, step: Step, job_id: int | None, night: str, token: str,
+        selection: Sequence[dict[str, Any]], moment: datetime,
+    ) -> None:  # fmt: skip
         name, site = step.job_name(night), self.project.site
         folder = site.jobs / step.job_folder(night) / f"{name}.attempts" / f"001-{token}"
         spec = JobSpec(

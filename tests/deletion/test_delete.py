@@ -9,16 +9,19 @@ import subprocess
 import pytest
 
 from snfpipe.audit.ancestors import audit_ancestors
+from snfpipe.audit.findings import Finding
 from snfpipe.db.models import Base
 from snfpipe.deletion import remove, rows, trash
 from snfpipe.deletion.plan import Descendants
+from snfpipe.errors import Refused
 from tests.deletion.conftest import EXPOSURES, NIGHTS
+from tests.deletion.synthetic import Synthetic
 
 CUBES = [f"SNF-0203-SAMPLEc-{night.replace('_', '')}" for night in NIGHTS]
 STARS = [f"SNF-0203-SAMPLEe-{night.replace('_', '')}" for night in NIGHTS]
 
 
-def findings(made):
+def findings(made: Synthetic) -> list[Finding]:
     with made.database.read() as session:
         return list(audit_ancestors(session, made.project))
 
@@ -161,7 +164,7 @@ def test_what_changed_since_it_was_shown_is_not_deleted(made_sqlite, change):
     plan = remove.plan_deletion(made_sqlite.database, [STARS[0]])
     made_sqlite.run(change)
     before = made_sqlite.everything()
-    with pytest.raises(remove.Refused, match="not what was shown"):
+    with pytest.raises(Refused, match="not what was shown"):
         remove.delete(made_sqlite.project, made_sqlite.database, plan, "me")
     assert made_sqlite.everything() == before
 
@@ -171,7 +174,7 @@ def test_a_new_descendant_is_seen_before_anything_goes(made):
     made.run("INSERT INTO process_parent SELECT min(id_process), (SELECT min(id_process) FROM "
              "process WHERE id_process LIKE '11281001%038%') FROM process WHERE "
              "id_process LIKE '11289001%038%'")  # fmt: skip
-    with pytest.raises(remove.Refused, match="not what was shown"):
+    with pytest.raises(Refused, match="not what was shown"):
         remove.delete(made.project, made.database, plan, "me")
     again = remove.plan_deletion(made.database, [STARS[0]])
     assert [it.job for it in again.descends] == [STARS[1]]

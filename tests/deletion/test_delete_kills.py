@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.deletion.conftest import EXPOSURES, NIGHTS
+from tests.deletion.synthetic import Synthetic
 from tests.deletion.test_delete import CUBES, STARS
 
 SOAK = os.environ.get("SNF_SOAK") == "1"
@@ -30,7 +32,7 @@ RESTORE_POINTS = [
 ]  # fmt: skip
 
 
-def start(*words: str, **environment: str) -> subprocess.Popen:
+def start(*words: str, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [PROGRAM, *words], env=os.environ | environment, process_group=0,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -57,7 +59,7 @@ def kill_after(seconds: float, *words: str) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def finishes(made, call, point: str) -> None:
+def finishes(made: Synthetic, call: Callable[..., int], point: str) -> None:
     """Kill a deletion or a restore at a point; call it again; hold everything together."""
     before, files = made.everything(), made.files()
     if point.startswith(("remove", "trash", "archive:put")):

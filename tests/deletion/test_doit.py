@@ -13,21 +13,22 @@ import time
 import pytest
 
 from tests.e2e import survey
+from tests.e2e.project import Project
 
 A, B = "06_334", "06_336"
 CUBE_A, STAR_A = "SNF-0203-SAMPLEc-06334", "SNF-0203-SAMPLEe-06334"
 
 
-def tokens(project) -> dict[str, str]:
+def tokens(project: Project) -> dict[str, str]:
     return dict(project.query("SELECT name, token FROM job"))
 
 
-def manage(project, *words: str, exit_code: int = 0) -> str:
+def manage(project: Project, *words: str, exit_code: int = 0) -> str:
     done = project.run("manage_jobs", *words, exit_code=exit_code)
     return done.stdout + done.stderr
 
 
-def made_again(project, before: dict[str, str]) -> set[str]:
+def made_again(project: Project, before: dict[str, str]) -> set[str]:
     return {name for name, token in tokens(project).items() if before.get(name) != token}
 
 
@@ -79,7 +80,7 @@ def test_after_a_restore_doit_has_nothing_to_do(driven):
     driven.run("snf", "audit")
 
 
-def set_validation(project, step: str, word: str) -> None:
+def set_validation(project: Project, step: str, word: str) -> None:
     path = project.root / "configs" / "productions" / "sample.toml"
     head, tail = path.read_text().split(f'key = "{step}"')
     path.write_text(f'{head}key = "{step}"' + tail.replace('"none"', f'"{word}"', 1))
@@ -160,7 +161,7 @@ def test_a_running_job_is_cancelled_and_what_it_reads_is_not_deleted_before(driv
 # --- at a terminal -------------------------------------------------------------------------
 
 
-def at_a_terminal(project, typed: str, *words: str) -> tuple[int, str]:
+def at_a_terminal(project: Project, typed: str, *words: str) -> tuple[int, str]:
     """Run manage_jobs on a pseudo-terminal, type when it asks, return its exit code and output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -6,6 +6,7 @@ import fnmatch
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -23,7 +24,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def pick(pattern: str, **options) -> list[str]:
+def pick(pattern: str, **options: Any) -> list[str]:
     return Wanted((pattern,), start="SNF-0203-", **options).pick(NAMES)
 
 
@@ -146,7 +147,7 @@ def test_rows_that_lead_elsewhere_are_not_followed(made_sqlite, call, change):
     assert precious.read_text() == "mine"
 
 
-def schema(title: str) -> dict:
+def schema(title: str) -> dict[str, Any]:
     """Return a schema of docs/manage_jobs.md."""
     text = (Path(__file__).parents[2] / "docs" / "manage_jobs.md").read_text()
     found = [json.loads(it) for it in re.findall(r"```json\n(.*?)```", text, flags=re.DOTALL)]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.deletion.conftest import EXPOSURES
+from tests.deletion.synthetic import Synthetic
 from tests.deletion.test_delete import CUBES, STARS
 
 
-def states(made):
+def states(made: Synthetic) -> dict[str, tuple[str, str]]:
     return {name: (state, reason) for name, state, reason in made.rows(
         "SELECT name, state, reason FROM job")}  # fmt: skip
 
 
-def status(made, job):
+def status(made: Synthetic, job: str) -> list[tuple[Any, ...]]:
     return made.rows("SELECT DISTINCT status FROM process JOIN job ON job.id = job_id "
                      "WHERE name = :job AND process.state = 'live'", job=job)  # fmt: skip
 

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
+from tests.switch import use_version
 
 SOURCE = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -31,11 +34,14 @@ class Project:
     # --- making -----------------------------------------------------------------------------
 
     @classmethod
-    def make(cls, root: Path, nights: list[str], url: str = "", programs: str = "small") -> Project:
+    def make(
+        cls, root: Path, nights: Sequence[str], url: str = "", programs: str = "small"
+    ) -> Project:
         """Copy the project's own files; with small programs, real pixels stay out of it."""
         root.mkdir(parents=True, exist_ok=True)
         for name in ("configs", "versions", "lists"):
             shutil.copytree(SOURCE / name, root / name)
+        use_version(root)
         shutil.copy(SOURCE / "dodo.py", root)
         project = cls(root, url)
         project.set_nights(nights)
@@ -45,7 +51,7 @@ class Project:
             project.write_behaviour()
         return project
 
-    def set_nights(self, nights: list[str]) -> None:
+    def set_nights(self, nights: Sequence[str]) -> None:
         """Write the list of nights the production reads."""
         (self.root / "lists" / "sample_nights.list").write_text("\n".join(nights) + "\n")
 
@@ -112,22 +118,27 @@ class Project:
                 preexec_fn=_hear_interrupts,
             )
 
-    def doit(self, *words: str, exit_code: int | None = 0, **environment: str) -> str:
+    def doit(
+        self, *words: str, exit_code: int | None = 0, timeout: float = 600, **environment: str
+    ) -> str:
         """Run doit and return what it printed."""
-        done = self.run("doit", *words, exit_code=exit_code, **environment)
+        done = self.run("doit", *words, exit_code=exit_code, timeout=timeout, **environment)
         return done.stdout + done.stderr
 
     def arrive(self) -> dict[str, Any]:
         """Take in the raw nights."""
-        done = self.run("snf", "arrive", "--json", exit_code=None)
+        done = self.run("snf", "ingest", "--json", exit_code=None)
         assert done.returncode in (0, 1), done.stderr
-        return json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
 
     # --- looking ----------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """Return ``snf status --json``."""
-        return json.loads(self.run("snf", "status", "--json", exit_code=None).stdout)
+        told = self.run("snf", "status", "--json", exit_code=None).stdout
+        status: dict[str, Any] = json.loads(told)
+        return status
 
     def attempts(self) -> int:
         """Return the total number of attempts."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from snfpipe.names import Night
+
 CLASS_OF = {1: 7, 3: 17, 4: 3}  # exposure number -> raw Fclass: continuum, object, arc
 IMAGE_TYPE = {7: "COMPARISON", 17: "OBJECT", 3: "COMPARISON"}
 
@@ -86,12 +88,12 @@ def write_frame(
     """Write one raw frame of 8 x 8 pixels, its header as the camera writes it."""
     stem = f"{night}_{run:03}_{exposure:03}_{fclass:02}_{channel}"
     random = np.random.default_rng(zlib.crc32((stem + salt).encode()))
-    year, day = 2000 + int(night[:2]), int(night[3:])
+    noon = Night.parse(night).date.toordinal() + 1721425.0  # Julian date
     hdu = fits.PrimaryHDU(random.integers(3000, 4000, (8, 8)).astype(np.uint16))
     hdu.header.update(
         FILENAME=stem, FCLASS=fclass, CHANNEL=channel, OBJECT=name, EXPTIME=100.0, DARKTIME=101.0,
         IMAGETYP=IMAGE_TYPE[fclass], RUNID=stem[:10], AIRMASS=1.2, PARANG=30.0, RASTER="FULL",
-        JD=2451544.5 + (year - 2000) * 365.25 + day + run / 100 + exposure / 1000,
+        JD=noon + run / 100 + exposure / 1000,
         PRESSURE=617.0, TEMP=2.0, RA="05:52:27.6", DEC="15:53:13.0", CCDNAMP=2,
     )  # fmt: skip
     path = folder / f"{stem}.fits"

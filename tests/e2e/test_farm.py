@@ -27,7 +27,7 @@ def move_to_farm(project: Project, engine: str, environment: dict[str, str], slo
 @pytest.mark.services
 @pytest.mark.parametrize(("engine", "nights"), [("grid_engine", NIGHTS), ("slurm", NIGHTS[:1])])
 def test_a_farm_with_postgresql_makes_the_same_bytes_as_one_machine_with_sqlite(
-    request: pytest.FixtureRequest, engine, nights, finished_once, postgresql, tmp_path: Path
+    request, engine, nights, finished_once, postgresql, tmp_path
 ):
     service = request.getfixturevalue(engine)
     farm = make_project(tmp_path / "project", nights, postgresql.new_database())

@@ -56,7 +56,7 @@ def test_a_corrupt_and_a_truncated_frame_are_reported_and_the_night_goes_on(tmp_
     truncated = folder / f"{A}_002_003_17_B.fits"
     truncated.write_bytes(truncated.read_bytes()[:2900])
     (folder / "not a frame.fits").write_bytes(b"x")
-    report = project.run("snf", "arrive", exit_code=None)
+    report = project.run("snf", "ingest", exit_code=None)
     for name in (corrupt.name, truncated.name, "not a frame.fits"):
         assert name in report.stdout + report.stderr
     project.doit(exit_code=None)
@@ -206,7 +206,7 @@ def test_a_hostile_target_name_is_refused_and_the_night_goes_on(tmp_path, name):
     survey.write_targets(raw, stars)
     header_name = survey.Star("".join(c for c in name if c.isprintable())[:60], "SuperNova", "Ia")
     survey.write_night(raw, A, (stars[0], header_name))
-    project.run("snf", "arrive", exit_code=None)
+    project.run("snf", "ingest", exit_code=None)
     project.doit(exit_code=None)
     live = " ".join(project.products())
     assert f"{A}_001_003_4_038_100" in live

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -17,11 +18,11 @@ A, B, C = NIGHTS
 STEPS = ("file_quality", "cube_generation", "extract_star")
 
 
-def reached(project: Project, change, exit_code: int = 0, **environment: str) -> set[str]:
+def reached(project: Project, change: Callable[[], object], exit_code: int = 0) -> set[str]:
     """Return the units that made an attempt after `change`."""
     before = project.attempts_of()
     change()
-    project.doit(exit_code=exit_code, **environment)
+    project.doit(exit_code=exit_code)
     after = project.attempts_of()
     return {unit.partition("/")[2] for unit, count in after.items() if count > before.get(unit, 0)}
 

@@ -30,9 +30,10 @@ NAME = f"SNF-0203-SAMPLEe.{TOKEN}"
 
 
 def line(
-    job=4711, task=3, failed=0, status=0, name=NAME, submitted=1795621479, scale=1, extra=0,
-    started=1795621481, ended=1795621491,
-):  # fmt: skip
+    job: int = 4711, task: int = 3, failed: int = 0, status: int = 0, name: str = NAME,
+    submitted: int = 1795621479, scale: int = 1, extra: int = 0,
+    started: int = 1795621481, ended: int = 1795621491,
+) -> str:  # fmt: skip
     """A line as Son of Grid Engine 8.1.9 writes it; others have more fields behind."""
     usage = "1:0.003335:0.007746:4712.0:0:0:0:0:875:0:0:40.0:16:0:0:0:11:4"
     return (
@@ -40,6 +41,13 @@ def line(
         f"{ended * scale}:{failed}:{status}:{usage}:NONE:defaultdepartment:NONE:1:{task}:12.5:0.0:"
         f"0.000036:-l h_cpu=100:0.0:NONE:5115904.0" + ":0" * extra
     )
+
+
+def parsed(text: str) -> tuple[TaskId, EngineOutcome]:
+    """Return what a line of one of our tasks says."""
+    found = parse_accounting(text)
+    assert found is not None, text
+    return found
 
 
 # --- accounting ----------------------------------------------------------------------------
@@ -51,7 +59,7 @@ def test_records_of_43_to_74_fields_in_seconds_or_milliseconds_say_the_same(
 ):
     text = line(job=job, task=task, extra=extra, scale=scale)
     assert len(text.split(":")) == 43 + extra
-    where, outcome = parse_accounting(text)
+    where, outcome = parsed(text)
     assert where == TaskId(job, task, TOKEN)
     assert (outcome.started, outcome.ended) == (1795621481, 1795621491)
     assert (outcome.exit_status, outcome.signal, outcome.failure) == (0, None, "")
@@ -91,7 +99,7 @@ def test_lines_of_others_are_left_out(text):
     ],
 )  # fmt: skip
 def test_what_failed_means(failed, status, expected):
-    _task, outcome = parse_accounting(line(failed=failed, status=status))
+    _task, outcome = parsed(line(failed=failed, status=status))
     assert {name: getattr(outcome, name) for name in expected} == expected
 
 
@@ -110,18 +118,20 @@ START = line(failed=21, started=0, ended=0)
                                    [line(), line()]])  # fmt: skip
 def test_the_real_end_counts_whatever_failed_starts_came_before_or_late(tmp_path, lines):
     outcome = outcome_of(tmp_path, lines)
-    assert outcome.final
+    assert outcome is not None and outcome.final
     assert outcome.exit_status == 0
 
 
 def test_failed_starts_alone_are_no_end(tmp_path):
-    assert not outcome_of(tmp_path, [START, START]).final
+    outcome = outcome_of(tmp_path, [START, START])
+    assert outcome is not None and not outcome.final
 
 
 def test_a_job_number_that_came_round_again_is_told_apart(tmp_path):
     older = line(name="SNF-0203-SAMPLEe.650000000123ab", submitted=1695621479, status=1)
     assert outcome_of(tmp_path, [older]) is None
-    assert outcome_of(tmp_path, [older, line()]).exit_status == 0
+    outcome = outcome_of(tmp_path, [older, line()])
+    assert outcome is not None and outcome.exit_status == 0
     assert outcome_of(tmp_path, [line(job=4712)]) is None
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snfpipe.engines.arrays import TaskId, group
-from snfpipe.engines.base import EngineState
+from snfpipe.engines.base import EngineOutcome, EngineState
 from snfpipe.engines.commands import Answer
 from snfpipe.engines.scheduler import Rejection
 from snfpipe.engines.settings import Settings
@@ -28,7 +28,10 @@ TOKEN = "69251c6b0123ab"  # noqa: S105 - names an array
 NAME = f"SNF-0203-SAMPLEe.{TOKEN}"
 
 
-def row(task="3", state="COMPLETED", code="0:0", start="1795624052", end="1795624055", name=NAME):
+def row(
+    task: str = "3", state: str = "COMPLETED", code: str = "0:0", start: str = "1795624052",
+    end: str = "1795624055", name: str = NAME,
+) -> str:  # fmt: skip
     return f"4711_{task}|{state}|{code}|{start}|{end}|3|node7|{name}"
 
 
@@ -104,17 +107,26 @@ RECORD = (
 )
 
 
-def record(state="COMPLETED", code="0:0", name=NAME, start="2026-11-25T16:27:32", node="node7"):
+def record(
+    state: str = "COMPLETED", code: str = "0:0", name: str = NAME,
+    start: str = "2026-11-25T16:27:32", node: str = "node7",
+) -> tuple[TaskId, EngineOutcome] | None:  # fmt: skip
     return parse_record(RECORD.format(state=state, code=code, name=name, start=start, node=node))
 
 
+def told(end: tuple[TaskId, EngineOutcome] | None) -> tuple[TaskId, EngineOutcome]:
+    """Hold that a record tells an end of ours."""
+    assert end is not None
+    return end
+
+
 def test_completion_records_say_what_sacct_does(monkeypatch):
-    task, outcome = record()
+    task, outcome = told(record())
     assert (task, outcome.exit_status, outcome.host) == (TaskId(4711, 3, TOKEN), 0, "node7")
-    assert outcome.ended - outcome.started == 2
-    assert record("FAILED", "0:9")[1].signal == 9
-    assert record("TIMEOUT")[1].failure == "it was over the scheduler's limit of time"
-    assert record("CANCELLED", start="Unknown", node="(null)")[1].started is None
+    assert outcome.started is not None and outcome.ended == outcome.started + 2
+    assert told(record("FAILED", "0:9"))[1].signal == 9
+    assert told(record("TIMEOUT"))[1].failure == "it was over the scheduler's limit of time"
+    assert told(record("CANCELLED", start="Unknown", node="(null)"))[1].started is None
     assert record(name="sleep") is None
     assert parse_record("JobId=4711 Name=" + NAME) is None
 

@@ -121,4 +121,6 @@ def delete_a_held_one(project: Project, cell: GridEngineCell) -> set[str]:
 
 def jobs(project: Project) -> list[dict[str, str]]:
     """Return what ``manage_jobs`` lists."""
-    return json.loads(project.run("manage_jobs", "-j", JOBS, "--json").stdout)
+    told = project.run("manage_jobs", "-j", JOBS, "--json").stdout
+    listed: list[dict[str, str]] = json.loads(told)
+    return listed

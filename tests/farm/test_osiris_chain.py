@@ -75,7 +75,7 @@ class Farm:
 
 
 @pytest.fixture
-def farm(grid_engine, tmp_path) -> Iterator[Farm]:
+def farm(grid_engine: GridEngineCell, tmp_path: Path) -> Iterator[Farm]:
     project = make_project(tmp_path / "project", ["06_334"])
     to_farm(project, grid_engine, poll_s=0.5)
     site = project.root / "configs" / "sites" / "farm.toml"

@@ -24,6 +24,7 @@ from snfpipe.services.grid_engine import GridEngineCell
 from snfpipe.states import IN_HAND, State
 from tests.bench import Bench
 from tests.farm.launch import make_trial, submit
+from tests.services import PostgreSQL
 
 SOAK = os.environ.get("SNF_SOAK") == "1"
 TRIALS, UNITS = (100, 200) if SOAK else (5, 6)
@@ -44,13 +45,13 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
 @pytest.fixture
-def url(postgresql) -> str:
+def url(postgresql: PostgreSQL) -> str:
     return postgresql.new_database()
 
 
 def start(
     root: Path, url: str, cell: GridEngineCell, trial: str, point: str = ""
-) -> subprocess.Popen:
+) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "tests.farm.launch", str(root), url,
              json.dumps(cell.environment), trial, str(UNITS)]  # fmt: skip
     environment = {"SNF_KILL_AT": point} if point else {}
@@ -103,12 +104,12 @@ def check(farm: Bench, cell: GridEngineCell, trial: str, since: int) -> int:
     return ends["75"]
 
 
-def kill_in_between(driver: subprocess.Popen, within_s: float, chance: random.Random) -> str:
+def kill_in_between(driver: subprocess.Popen[str], within_s: float, chance: random.Random) -> str:
     """Kill a submitter at a random moment between claim and last acknowledgement."""
     assert driver.stdout is not None
-    said = []
-    reader = threading.Thread(target=lambda: said.extend(driver.stdout))
-    while driver.stdout.readline().strip() != "ready":
+    output, said = driver.stdout, list[str]()
+    reader = threading.Thread(target=lambda: said.extend(output))
+    while output.readline().strip() != "ready":
         assert driver.poll() is None
     reader.start()
     time.sleep(chance.uniform(0, within_s))

@@ -16,13 +16,20 @@ from astropy.io import fits
 from snfpipe.config.project import Project, load_project
 from snfpipe.db.models import Base
 from snfpipe.db.session import Database, open_database
-from snfpipe.ingest.fill import NightReport
 from snfpipe.ingest.refresh import refresh
+from snfpipe.ingest.report import NightReport
 from snfpipe.names import Night, RawName
 
 ROOT = Path(__file__).parents[2]
 JD = 2454069.75  # 2006-11-30T06:00:00
 Row = dict[str, Any]
+
+
+def moment_of(night: str) -> dict[str, Any]:
+    """Return the cards of time at 6 h UTC of a night."""
+    jd = JD + (Night.parse(night).date - Night.parse("06_334").date).days
+    moment = (datetime(2000, 1, 1, 12) + timedelta(jd - 2451545.0)).isoformat()
+    return {"JD": jd, "DATE_OBS": moment, "MJD_OBS": jd - 2400000.5}
 
 
 def cards(name: RawName, **other: Any) -> fits.Header:
@@ -52,7 +59,7 @@ def write_frame(folder: Path, name: str, level: int = 1000, **other: Any) -> Pat
 
 
 class Survey:
-    """A project with a raw folder, a database and what arrival says."""
+    """A project with a raw folder, a database and what an ingest says."""
 
     def __init__(self, root: Path, database_url: str) -> None:
         self.root = root
@@ -62,14 +69,14 @@ class Survey:
         self.night.mkdir(parents=True)
         self.database: Database = open_database(database_url, create=True)
 
-    def arrive(self, *nights: str, dry_run: bool = False) -> list[NightReport]:
+    def ingest(self, *nights: str, dry_run: bool = False) -> list[NightReport]:
         """Take in what is new."""
         wanted = [Night.parse(night) for night in nights]
         return list(refresh(self.project, self.database, wanted, dry_run=dry_run))
 
-    def arrive_one(self) -> NightReport:
+    def ingest_one(self) -> NightReport:
         """Take in what is new in the one night that has anything."""
-        (report,) = self.arrive()
+        (report,) = (report for report in self.ingest() if report.night)
         return report
 
     def rows(self, table: str) -> list[Row]:

@@ -11,7 +11,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snfpipe.ingest.frames import BadFits, Frame, read_frame
+from snfpipe.ingest.cards import Frame
+from snfpipe.ingest.frames import BadFits, read_frame
 from snfpipe.names import RawName
 from tests.ingest.conftest import JD, cards, write_frame
 
@@ -58,8 +59,9 @@ def test_a_clean_frame_has_no_warnings(tmp_path: Path) -> None:
 )
 def test_a_dirty_card_is_named(tmp_path: Path, other: dict[str, Any], warning: str) -> None:
     frame = read(tmp_path, **other)
-    assert any(text.startswith(warning) for text in frame.warnings), frame.warnings
-    assert all(text.isprintable() for text in frame.warnings)
+    told = (*frame.warnings, *frame.problems)
+    assert any(text.startswith(warning) for text in told), told
+    assert all(text.isprintable() for text in told)
     assert frame.cards["OBJECT"] == "GD71"
 
 

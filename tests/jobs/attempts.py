@@ -92,7 +92,13 @@ def submission(folder: AttemptFolder) -> Submission:
     )  # fmt: skip
 
 
-def record(folder: AttemptFolder, kind: str) -> dict[str, Any] | None:
-    """Return the last record of a kind, if there is one."""
+def has_record(folder: AttemptFolder, kind: str) -> bool:
+    """Tell whether the ledger has a record of a kind."""
+    return any(entry["kind"] == kind for entry in ledger.read(folder.ledger))
+
+
+def record(folder: AttemptFolder, kind: str) -> ledger.Record:
+    """Return the last record of a kind, which must be there."""
     found = [entry for entry in ledger.read(folder.ledger) if entry["kind"] == kind]
-    return found[-1] if found else None
+    assert found, f"{folder.ledger} has no record of kind {kind}"
+    return found[-1]

@@ -25,6 +25,7 @@ FAILED_START = EngineOutcome(failure="failed 21: in recognizing job", final=Fals
 )
 def test_an_end_that_only_the_engine_tells(tmp_path, accounting, state, reason):
     outcome = judge(make_spec(tmp_path), [], gone=True, accounting=accounting)
+    assert outcome is not None
     assert outcome.state is state
     assert reason in outcome.reason
 
@@ -33,6 +34,7 @@ def test_failed_starts_are_waited_out_and_then_a_loss_with_the_reason(tmp_path):
     spec = make_spec(tmp_path)
     assert judge(spec, [], gone=True, accounting=FAILED_START) is None
     outcome = judge(spec, [], gone=True, given_up=True, accounting=FAILED_START)
+    assert outcome is not None
     assert outcome.state is State.LOST
     assert "failed 21: in recognizing job" in outcome.reason
 

@@ -12,7 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,8 +33,12 @@ POINTS = [
 
 
 def start(
-    bench: Bench, told: dict, units=UNITS, stdout: int | None = None, **environment: str
-) -> subprocess.Popen:
+    bench: Bench,
+    told: dict[str, Any],
+    units: Sequence[str] = UNITS,
+    stdout: int | None = None,
+    **environment: str,
+) -> subprocess.Popen[bytes]:
     url = bench.database.url.render_as_string(hide_password=False).replace("+psycopg2", "")
     return subprocess.Popen(
         [sys.executable, "-m", "tests.jobs.drive", str(bench.project.root), url, *units],
@@ -43,7 +49,7 @@ def start(
     )
 
 
-def kill(driver: subprocess.Popen) -> bool:
+def kill(driver: subprocess.Popen[bytes]) -> bool:
     running = driver.poll() is None
     if running:
         os.killpg(driver.pid, signal.SIGKILL)
@@ -51,7 +57,7 @@ def kill(driver: subprocess.Popen) -> bool:
     return running
 
 
-def check(bench: Bench, log: Path, units=UNITS) -> None:
+def check(bench: Bench, log: Path, units: Sequence[str] = UNITS) -> None:
     bench.hold_together()
     starts = log.read_text().split()
     assert sorted(starts) == sorted({bench.job(unit).name for unit in units})
@@ -87,6 +93,7 @@ def test_drivers_killed_at_random_moments_lose_nothing_and_repeat_nothing(tmp_pa
     while killed < 5 and len(units) < 40:
         units.append(night_of(1800 + len(units)))  # something to do for each of them
         driver = start(bench, told, units, stdout=subprocess.PIPE)
+        assert driver.stdout is not None
         assert driver.stdout.readline() == b"ready\n"
         time.sleep(chance.uniform(0, 1))
         killed += kill(driver)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from snfpipe.db.models import Job
 from snfpipe.jobs.cancel import cancel
+from snfpipe.jobs.manifest import Settled
 from snfpipe.plans.unit_plan import Verdict
 from snfpipe.states import State
 from tests.bench import night_of, unit_plan
@@ -13,7 +15,7 @@ from tests.bench import night_of, unit_plan
 A, B, C, D = (night_of(number) for number in range(1800, 1804))
 
 
-def states(settled):
+def states(settled: Iterable[Settled]) -> dict[str, State]:
     return {job.unit: job.state for job in settled}
 
 

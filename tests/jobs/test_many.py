@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -47,7 +48,7 @@ def pretend(spec: JobSpec) -> None:
     )  # fmt: skip
 
 
-def keep_writing(url: str, stop: object) -> None:
+def keep_writing(url: str, stop: Event) -> None:
     """Write as other tools do, all the time."""
     database = open_database(url)
     while not stop.is_set():
@@ -100,7 +101,7 @@ def test_the_folder_of_an_attempt_has_the_familiar_names(sqlite_bench):
     link = folder.job_folder / f"{spec.job}.sh"
     assert link.is_symlink()
     assert link.read_text() == before
-    assert AttemptFolder.find(folder.path) == folder
+    assert AttemptFolder.at(folder.path) == folder
     assert folder.load() == spec
 
 

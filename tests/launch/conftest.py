@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import click
@@ -99,17 +100,17 @@ def call(project: Project, *words: str, command: click.Command = batch_jobs) -> 
     return Said(code, out.getvalue(), err.getvalue())
 
 
-def holds_schema(name: str, text: str) -> dict[str, object]:
+def holds_schema(name: str, text: str) -> dict[str, Any]:
     """Return what a command printed as JSON; it is what docs/schemas promises."""
-    told = json.loads(text)
+    told: dict[str, Any] = json.loads(text)
     schema = json.loads((SOURCE / "docs" / "schemas" / f"{name}.json").read_text())
     jsonschema.validate(told, schema)
     return told
 
 
-def ordered(project: Project, *words: str, mode: str, prefix: str, **more: object) -> Configured:
+def ordered(project: Project, *words: str, mode: str, prefix: str, **more: Any) -> Configured:
     """Return the project of one step that an order comes to."""
-    order = Order(mode, prefix, tuple(NIGHTS), words, **more)  # type: ignore[arg-type]
+    order = Order(mode, prefix, tuple(NIGHTS), words, **more)
     return understand(load_project(project.root), order).project
 
 

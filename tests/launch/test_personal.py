@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from snfpipe.config.project import Project as Configured
 from snfpipe.config.project import load_project
 from snfpipe.db.session import open_database
 from snfpipe.plans.selection import select
@@ -15,22 +17,20 @@ from tests.launch.conftest import LIST, NIGHTS, call, ordered, settle
 STEPS = (("z", ()), ("c", ("-j", "SNF-0013-MINEz")), ("e", ("-j", "SNF-0013-MINEc")))
 
 
-def produce(project: Project, *options: str, **named: object) -> None:
+def produce(project: Project, *options: str, reads: str = "SNF-0013-", **named: Any) -> None:
     """Make a production of one's own, other options and all, by batch_jobs."""
-    for mode, words in STEPS:
-        words = tuple(word.replace("SNF-0013-", str(named.get("reads", "SNF-0013-")))
-                      for word in words)  # fmt: skip
+    for mode, given in STEPS:
+        words = [word.replace("SNF-0013-", reads) for word in given]
         call(project, "-s", "-p", "MINE", "-m", mode, *options, "-a", " ".join(words),
                     LIST)  # fmt: skip
-        given = {key: value for key, value in named.items() if key != "reads"}
-        states = settle(ordered(project, *words, mode=mode, prefix="MINE", **given))
+        states = settle(ordered(project, *words, mode=mode, prefix="MINE", **named))
         assert states == dict.fromkeys(NIGHTS, "done")
 
 
-def selected(project: Project, configured: object) -> set[str]:
+def selected(project: Project, configured: Configured) -> set[str]:
     """Return the files that the last step of a production reads now."""
     database = open_database(load_project(project.root).site.database_url, project.root)
-    step = configured.steps[-1]  # type: ignore[attr-defined]
+    step = configured.steps[-1]
     with database.read() as session:
         plans = select(session, step, NIGHTS)
     database.close()
@@ -77,7 +77,7 @@ def test_a_meta_prefix_keeps_productions_of_one_version_apart(produced):
 def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced, first):
     """Both are claimed before either is settled; whichever settles first, nothing collides."""
 
-    def submit(prefix: str, upto: int) -> object:
+    def submit(prefix: str, upto: int) -> Configured:
         words = ("-j", "SNF-0203-SAMPLEc", "--truncateR", f"5100,{upto}")
         call(produced, "-s", "-p", prefix, "-m", "e", "-a", " ".join(words), LIST)
         return ordered(produced, *words, mode="e", prefix=prefix)
@@ -89,7 +89,8 @@ def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced,
     assert len(set(promised)) == len(promised)
     produced.wait_for_jobs()
     assert set(settle(both.pop(first)).values()) == {"done"}
-    assert set(settle(*both.values()).values()) == {"done"}
+    (last,) = both.values()
+    assert set(settle(last).values()) == {"done"}
     for prefix in ("ONE", "TWO"):  # an index is never given again, whoever came last
         assert set(settle(submit(prefix, 8000)).values()) == {"done"}
 

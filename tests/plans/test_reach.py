@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -13,7 +14,11 @@ from snfpipe.declarations.spec import Input, Scope
 from snfpipe.declarations.unit_kinds import MONTH, NIGHT, SURVEY, TARGET, UnitKind, month_of
 from snfpipe.plans.reach import Members, all_nights, in_reach, nights_read, units_read
 from tests.declarations.observations import Observations
-from tests.shapes.package.other_survey.kinds import HALF_YEAR, half_of
+from tests.shapes.project import PACKAGE
+
+_KINDS = runpy.run_path(str(PACKAGE / "other_survey" / "kinds.py"))
+HALF_YEAR: UnitKind = _KINDS["HALF_YEAR"]
+half_of = _KINDS["half_of"]
 
 KINDS = st.sampled_from([NIGHT, TARGET, MONTH, HALF_YEAR, SURVEY])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from snfpipe.reconcile.reconcile import Options, Reconciled, reconcile
 from snfpipe.reconcile.repair import Plan, write_plan
@@ -15,14 +16,17 @@ __all__ = ["case", "produced"]
 CUBE = "06_334_001_003_4_022_000_02-03_000.fits"
 FOLDER = "Prod/02-03/06/334"
 
+#: Files by their path, and rows by their table.
+State = tuple[dict[str, bytes], dict[str, Any]]
 
-def scan(case: Case, **options) -> Reconciled:
+
+def scan(case: Case, **options: Any) -> Reconciled:
     """Look once; what has no row need not be old."""
     chosen = {"min_age_s": 0.0, "max_wrong": 1.0} | options
     return reconcile(case.project, case.database, options=Options(**chosen))
 
 
-def scan_twice(case: Case, **options) -> Reconciled:
+def scan_twice(case: Case, **options: Any) -> Reconciled:
     scan(case, **options)
     return scan(case, **options)
 
@@ -37,7 +41,7 @@ def words(found: Reconciled) -> dict[str, str]:
     return {Path(it.path).name: it.repair for it in found.plan.repairs}
 
 
-def mend(case: Case, plan: Plan, **options) -> list[Result]:
+def mend(case: Case, plan: Plan, **options: Any) -> list[Result]:
     """Apply a plan, as --apply does."""
     path = case.driven.root / "mend.plan"
     write_plan(path, plan)
@@ -45,13 +49,13 @@ def mend(case: Case, plan: Plan, **options) -> list[Result]:
     return apply(case.database, place, plan, journal_of(path), **options)
 
 
-def take_back(case: Case, **options) -> list[Result]:
+def take_back(case: Case, **options: Any) -> list[Result]:
     """Undo what mend did."""
     journal = journal_of(case.driven.root / "mend.plan")
     return undo(case.database, LocalPlace(case.archive), journal, **options)
 
 
-def state_of(case: Case) -> tuple[dict[str, bytes], dict[str, list]]:
+def state_of(case: Case) -> State:
     """Return all files and all rows that repairs may change."""
     files = {
         str(path.relative_to(case.archive)): path.read_bytes()

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 
 from snfpipe.reconcile.repair import write_plan
-from tests.reconcile.conftest import CUBE, FOLDER, flip, scan, scan_twice, state_of
+from tests.audit.conftest import Case
+from tests.reconcile.conftest import CUBE, FOLDER, State, flip, scan, scan_twice, state_of
 
 APPLY = ["repair:begun", "repair:moved", "repair:committed"]
 UNDO = ["undo:begun", "undo:committed", "undo:moved"]
 
 
-def spoil(case) -> None:
+def spoil(case: Case) -> None:
     """Do what needs a move and rows, rows alone, and a move alone."""
     flip(case.archive / FOLDER / CUBE)
     case.file("06_336_001_003_2_022_*.fits").unlink()
     (case.archive / FOLDER / "strange.fits").write_bytes(b"x")
 
 
-def plain(state: tuple, plan_id: str) -> tuple:
+def plain(state: State, plan_id: str) -> State:
     """Return a state without the time of its plan."""
     files, rows = state
     return files, {name: str(content).replace(plan_id, "ID") for name, content in rows.items()}

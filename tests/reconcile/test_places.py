@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snfpipe.errors import BadName, Refused, ServiceUnavailable, UsageError
-from snfpipe.storage.base import Seen, checked_path, checksum_of
+from snfpipe.storage.base import Place, Seen, checked_path, checksum_of
 from snfpipe.storage.local import LocalPlace
 from snfpipe.storage.opening import open_place
 from snfpipe.storage.remote import RemotePlace
@@ -88,7 +88,7 @@ def at_home(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Sshd:
 
 
 @pytest.fixture(params=["folder", "sftp"])
-def place(request: pytest.FixtureRequest, tmp_path: Path):
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty archive of each kind."""
     (tmp_path / "archive").mkdir()
     if request.param == "folder":
@@ -96,7 +96,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path):
     return open_place(request.getfixturevalue("at_home").url(tmp_path / "archive"))
 
 
-def put(place, path: str, content: bytes, tmp_path: Path) -> None:
+def put(place: Place, path: str, content: bytes, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(content)
     with source.open("rb") as file:
@@ -175,8 +175,9 @@ def test_a_link_is_seen_as_such_and_not_followed(tmp_path):
     (tmp_path / "archive" / "link").symlink_to("/etc/passwd")
     place = LocalPlace(tmp_path / "archive")
     assert list(place.walk()) == [("link", -1)]
-    assert isinstance(place.look("link"), Seen)
-    assert place.look("link").size == -1
+    seen = place.look("link")
+    assert isinstance(seen, Seen)
+    assert seen.size == -1
 
 
 def test_what_fsspec_reaches_otherwise_can_be_looked_at_and_not_be_repaired():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from snfpipe.db import store
 from snfpipe.db.models import File, Process
+from snfpipe.db.session import Database
 from snfpipe.errors import Refused
 from snfpipe.reconcile.repair import RowChange
 from snfpipe.reconcile.repair_rows import change_rows, hold_rows, reversed_rows
@@ -31,7 +34,7 @@ def filled(database):
     return database
 
 
-def process(index: int, state: str = "live") -> dict:
+def process(index: int, state: str = "live") -> dict[str, Any]:
     return {"id_process": f"{PRODUCT}{index}", "fclass": 22, "xfclass": 0, "channel": 4,
             "version": 203, "idx": index, "night": "06_334", "state": state}  # fmt: skip
 
@@ -41,7 +44,7 @@ def process(index: int, state: str = "live") -> dict:
 def test_rows_come_in_the_order_of_their_bytes_whatever_the_page(filled, monkeypatch, page):
     monkeypatch.setattr("snfpipe.reconcile.stream._PAGE", page)
     expected = sorted(((path, n) for n, path in enumerate(PATHS)), key=lambda it: it[0].encode())
-    counted = []
+    counted: list[int] = []
     assert list(registered(filled, counted.append)) == expected
     assert sum(counted) == len(PATHS)
 
@@ -71,7 +74,7 @@ def test_live_generations_and_names_that_are_there_twice(filled):
         assert twice_named(session) == ["n2"]
 
 
-def rows_of(database) -> list[tuple]:
+def rows_of(database: Database) -> list[tuple[Any, ...]]:
     with database.read() as session:
         return [
             *session.execute(sa.select(File.path, File.area, File.size).order_by(File.path)),

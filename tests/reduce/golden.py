@@ -35,7 +35,7 @@ _LIBRARIES = ("numpy", "scipy", "astropy")
 
 def machine() -> dict[str, Any]:
     """Return what the last digits of results may depend on: libraries and the processor."""
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[index]
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return {
         "libraries": {name: version(name) for name in _LIBRARIES},
         "processor": [platform.machine(), *simd["baseline"], *simd.get("found", ())],

@@ -87,6 +87,7 @@ def test_a_mistake_is_named(
     }  # fmt: skip
     for name, text in files.items():
         Path(name).write_bytes(text)
+    ended: str | int | None
     try:
         ended = run("file_quality", [str(raw) if word == "RAW" else word for word in words])
     except SystemExit as end:  # argparse's way

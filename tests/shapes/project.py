@@ -17,7 +17,7 @@ from tests.e2e import project as e2e
 from tests.e2e import survey
 from tests.e2e.project import SOURCE
 
-PACKAGE = Path(__file__).with_name("package")
+PACKAGE = Path(__file__).with_name("other-survey")
 PROGRAM = PACKAGE / "other_survey" / "program.py"
 PRODUCTION = PACKAGE / "other_survey" / "production.toml"
 VERSION = "OTHER-01-00"

@@ -133,14 +133,14 @@ def test_a_value_by_hand_re_runs_its_unit_and_what_was_selected_by_it(
 def test_a_change_of_code_that_plans_of_a_package_share_is_noticed(
     project: Project, tmp_path: Path
 ) -> None:
-    shutil.copytree(PACKAGE, tmp_path / "package")
+    shutil.copytree(PACKAGE, tmp_path / "other-survey")
 
     def states() -> dict[str, dict[str, int]]:
-        done = project.run("snf", "status", "--json", PYTHONPATH=str(tmp_path / "package"))
+        done = project.run("snf", "status", "--json", PYTHONPATH=str(tmp_path / "other-survey"))
         return {it["key"]: it["states"] for it in json.loads(done.stdout)["steps"]}
 
     assert states() == {step: {"done": count} for step, count in UNITS.items()}
-    module = tmp_path / "package" / "other_survey" / "work.py"
+    module = tmp_path / "other-survey" / "other_survey" / "work.py"
     text = module.read_text()
     assert "best = max(" in text
     module.write_text(text.replace("best = max(", "best = min("))

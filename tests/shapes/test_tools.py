@@ -216,11 +216,12 @@ def test_trials_leave_the_products_of_all_units_though_they_begin_with_one_night
 
 
 def test_why_says_that_every_unit_is_fresh(produced: Produced) -> None:
-    said = call(produced.project, "--json", "*", command=why)
-    told = holds_schema("why", said.out)
-    found = {it["task"]: (it["state"], it["runs"], it["differences"]) for it in told}
+    said = call(produced.project, "--json", "*", command=why).out
+    assert holds_schema("why", said)
+    told: list[dict[str, Any]] = json.loads(said)
+    found = {it["task"]: [it["state"], it["runs"], it["differences"]] for it in told}
     wanted = [f"{step}:{unit}" for step, unit in units(produced.project)]
-    assert found == dict.fromkeys(wanted, ("done", False, []))
+    assert found == {task: ["done", False, []] for task in wanted}
 
 
 def test_status_counts_every_unit(produced: Produced) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from snfpipe.errors import NotFound, UsageError
 from snfpipe.simulate.cli import simulate
 from snfpipe.simulate.faults import FAULTS
+from snfpipe.simulate.layouts import KINDS
 from snfpipe.simulate.presets import PRESETS
 
 
@@ -42,11 +43,12 @@ def test_wrong_words_are_refused(tmp_path: Path) -> None:
     assert isinstance(run(simulate, ["--fault", "06_334:fire"]).exception, UsageError)
     assert isinstance(run(simulate, ["--night", "../../etc"]).exception, UsageError)
     assert run(simulate, ["--jobs", "0"]).exit_code == 2
+    assert run(simulate, ["--layout", "old"]).exit_code == 2
 
 
 def test_help_names_all_presets_and_faults_and_has_an_example() -> None:
     text = CliRunner().invoke(simulate, ["--help"]).stdout
-    assert all(name in text for name in [*PRESETS, *FAULTS])
+    assert all(name in text for name in [*PRESETS, *FAULTS, *KINDS])
     assert "snf simulate --preset tiny" in text
 
 

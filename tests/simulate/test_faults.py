@@ -12,9 +12,11 @@ import pytest
 from astropy.io import fits
 
 from snfpipe.errors import UsageError
+from snfpipe.simulate.changes import change
 from snfpipe.simulate.faults import FAULTS
+from snfpipe.simulate.layouts import Kind
 from snfpipe.simulate.night import frame_content, planned_frames
-from snfpipe.simulate.presets import NightPlan, Preset, change, find_preset
+from snfpipe.simulate.presets import NightPlan, Preset, find_preset
 from snfpipe.simulate.schedule import Frame
 from snfpipe.simulate.survey import simulate_survey
 
@@ -30,9 +32,12 @@ def with_fault(name: str) -> tuple[Preset, NightPlan, dict[str, Frame]]:
     return preset, plan, {frame.name: frame for frame in planned_frames(preset, plan)}
 
 
-def made(name: str, channel: str, target: str, exposure: int = 3) -> tuple[bytes | None, Frame]:
+def made(
+    name: str, channel: str, target: str, exposure: int = 3, layout: Kind = "camera"
+) -> tuple[bytes | None, Frame]:
     """Return the bytes of one frame of a night with a fault."""
     preset, plan, frames = with_fault(name)
+    preset = replace(preset, layout=layout)
     frame = next(
         frame
         for frame in frames.values()
@@ -42,10 +47,11 @@ def made(name: str, channel: str, target: str, exposure: int = 3) -> tuple[bytes
 
 
 def opened(content: bytes | None) -> tuple[fits.Header, np.ndarray]:
-    """Return header and pixels of a file's bytes."""
+    """Return primary header and pixels of a file's bytes, those of its extensions side by side."""
     assert content is not None
     with fits.open(io.BytesIO(content)) as file:
-        return file[0].header, np.array(file[0].data, dtype=float)
+        images = [hdu.data for hdu in file if hdu.header["NAXIS"] == 2]
+        return file[0].header, np.hstack(images).astype(float)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -63,11 +69,12 @@ def test_missing_arc_takes_all_arcs_of_the_night() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyUserWarning")
-def test_a_corrupt_header_hides_the_image() -> None:
-    content, _ = made("corrupt_header", "B", "SNF20061129-003")
-    header, pixels = opened(content)
-    assert "NAXIS1" not in header
-    assert pixels.ndim == 0
+@pytest.mark.parametrize("layout", ["camera", "single"])
+def test_a_corrupt_header_hides_the_image(layout: Kind) -> None:
+    content, _ = made("corrupt_header", "B", "SNF20061129-003", layout=layout)
+    assert content is not None
+    with pytest.raises((KeyError, OSError)), fits.open(io.BytesIO(content)) as file:
+        len(file)  # what follows the header is not found
 
 
 def test_a_truncated_file_ends_in_the_middle_of_its_pixels() -> None:
@@ -100,9 +107,27 @@ def test_a_saturated_frame_is_full_to_the_brim() -> None:
     assert (pixels == 65535).mean() > 0.05
 
 
+def test_a_raster_holds_the_middle_of_the_chip_and_no_card_of_that_name() -> None:
+    header, pixels = opened(made("raster_continuum", "R", "GD71", exposure=1)[0])
+    assert pixels.shape == (1152, 2 * 12 + 2 * 32)
+    assert header["CCDSEC"] == "[245:268,2:1153]" and "RASTER" not in header
+    assert header["DATASEC1"] == "[257:512,1:1152]", "outside the image, as Otcom writes it"
+    whole = opened(frame_content(PRESET, PLAN, CLEAN["06_334_002_001_07_R.fits"])[0])[1]
+    assert np.array_equal(pixels, np.hstack([whole[:, 244:268], whole[:, 512:]]))
+    preset, plan, frames = with_fault("raster_continuum")
+    content = frame_content(preset, plan, frames["06_334_002_001_07_B.fits"])[0]
+    assert content is not None
+    with fits.open(io.BytesIO(content)) as file:
+        assert [hdu.data.shape for hdu in file[1:]] == [(1184, 3 + 12 + 29)] * 2
+        assert [hdu.header["CCDSEC"] for hdu in file[1:]] == [
+            "[245:256,1:1152]",
+            "[268:257,1:1152]",
+        ]
+
+
 def test_an_empty_frame_holds_no_light() -> None:
     _, pixels = opened(made("empty_frame", "R", "GD71")[0])
-    overscan, data = pixels[:, 512:544].mean(), np.median(pixels[:, :256])
+    overscan, data = np.median(pixels[:, 512:544]), np.median(pixels[:, :256])
     assert abs(data - overscan) < 4
 
 

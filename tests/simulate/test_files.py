@@ -8,18 +8,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from astropy.io import fits
 
 from snfpipe.errors import Refused
 from snfpipe.names import RawName
+from snfpipe.simulate.changes import change
 from snfpipe.simulate.headers import sexagesimal
 from snfpipe.simulate.instrument import frame_shape
+from snfpipe.simulate.layouts import (
+    DETCOM,
+    OTCOM,
+    extension_sections,
+    image_sections,
+    layout_of,
+)
 from snfpipe.simulate.logs import target_list
 from snfpipe.simulate.night import frame_content, planned_frames
-from snfpipe.simulate.presets import PRESETS, change, find_preset
+from snfpipe.simulate.presets import PRESETS, find_preset
 from snfpipe.simulate.survey import simulate_survey
-from tests.simulate.conftest import CALIBRATIONS, Made
+from tests.simulate.conftest import CALIBRATIONS, Made, chip_image
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,24 +105,38 @@ def test_frames_are_valid_and_say_what_they_are(tiny: Made) -> None:
         name = RawName.parse(path.name)
         with fits.open(path) as file:
             file.verify("exception")
-            header, pixels = file[0].header, file[0].data
+            header, images = file[0].header, [hdu.data for hdu in file if hdu.data is not None]
+            own = [hdu.header for hdu in file[1:]]
         nx, ny = frame_shape(name.channel, "reduced")
-        assert pixels.dtype.kind == "u"
-        assert pixels.shape == (ny, nx + 64)
+        assert {image.dtype.kind for image in images} == {"u"}
         assert int(header["FCLASS"]) == name.fclass
         assert header["CHANNEL"] == name.channel
         assert header["FILENAME"] == path.stem
         assert header["RUNID"] == path.name[:10]
-        assert header["BIASSEC2"] == f"[{nx + 33}:{nx + 64},1:{ny}]"
-        assert header["DATASEC2"] == header["CCDSEC2"] == f"[{nx // 2 + 1}:{nx},1:{ny}]"
-        assert header["RASTER"] == "FULL"
+        assert "RASTER" not in header
+        if name.channel == "B":
+            assert [image.shape for image in images] == [(1152 + 32, 3 + 256 + 29)] * 2
+            assert [one["EXTNAME"] for one in own] == ["chip00", "chip01"]
+            assert {one["DATASEC"] for one in own} == {"[4:259,1:1152]"}
+            assert {one["BIASSEC"] for one in own} == {"[260:288,1:1152]"}
+            assert [one["CCDSEC"] for one in own] == ["[1:256,1:1152]", "[512:257,1:1152]"]
+        else:
+            assert [image.shape for image in images] == [(ny, nx + 64)]
+            assert header["BIASSEC1"] == f"[545:576,1:{ny}]"
+            assert header["DATASEC1"] == f"[257:512,1:{ny}]"
+            assert header["CCDSEC1"] == f"[257:512,2:{ny + 1}]"
+            assert header["CCDSEC"] == f"[1:512,2:{ny + 1}]"
+            junk = np.median(images[0][:, [543, 544]], axis=0).tolist()
+            assert junk == [519, 316], "columns of the overscan that hold none"
         assert 1 <= header["AIRMASS"] < 3
         assert 610 < header["PRESSURE"] < 622
 
 
 def test_headers_carry_the_dirt_of_real_ones(tiny: Made) -> None:
     headers = {path.name: fits.getheader(path) for path in tiny.folder.glob("*.fits")}
-    assert headers["06_334_001_001_07_B.fits"]["FCLASS"] == "07"
+    assert headers["06_334_001_001_07_B.fits"]["FCLASS"] == 7
+    raw = (tiny.folder / "06_334_001_001_07_B.fits").read_bytes()
+    assert b"FCLASS  =                   07 " in raw, "a number with a zero before it"
     assert headers["06_334_001_001_07_R.fits"]["FCLASS"] == 7
     assert headers["06_334_001_001_07_B.fits"]["EXPTIME"] == 11.0
     assert headers["06_334_001_001_07_R.fits"]["EXPTIME"] == 1.0
@@ -122,6 +145,53 @@ def test_headers_carry_the_dirt_of_real_ones(tiny: Made) -> None:
     late = [name for name, h in headers.items() if h["UTC"][3:5] != h["DATE-OBS"][14:16]]
     assert late
     assert all(name.endswith("_B.fits") for name in late)
+
+
+def test_sections_at_full_size_are_those_of_real_frames() -> None:
+    full = image_sections(OTCOM, 2048, 4096, raster=False)
+    assert full == {
+        "DATASEC": "[1:2048,1:4096]", "BIASSEC": "[2049:2112,1:4096]",
+        "CCDSEC": "[1:2048,2:4097]", "DATASEC0": "[1:1024,1:4096]",
+        "DATASEC1": "[1025:2048,1:4096]", "BIASSEC0": "[2049:2080,1:4096]",
+        "BIASSEC1": "[2081:2112,1:4096]", "CCDSEC0": "[1:1024,2:4097]",
+        "CCDSEC1": "[1025:2048,2:4097]",
+    }  # fmt: skip
+    raster = image_sections(OTCOM, 2048, 4096, raster=True)
+    assert (raster["DATASEC"], raster["BIASSEC"]) == ("[1:102,1:4096]", "[103:166,1:4096]")
+    assert raster["CCDSEC"] == "[974:1075,2:4097]"
+    assert raster["BIASSEC1"] == full["BIASSEC1"], "outside the raster's 166 columns"
+    first, second = extension_sections(DETCOM, 2048, 4096, raster=True)
+    assert first["DATASEC"] == second["DATASEC"] == "[4:54,1:4096]"
+    assert first["BIASSEC"] == second["BIASSEC"] == "[55:83,1:4096]"
+    assert (first["CCDSEC"], second["CCDSEC"]) == ("[974:1024,1:4096]", "[1075:1025,1:4096]")
+
+
+@pytest.mark.parametrize("name", ["06_334_001_003_17_B.fits", "06_334_002_004_03_R.fits",
+                                  "06_334_001_003_17_P.fits"])  # fmt: skip
+def test_the_older_layout_holds_the_same_light(name: str, tiny: Made, tmp_path: Path) -> None:
+    single = replace(tiny.preset, layout="single")
+    frame = next(f for f in planned_frames(single, tiny.plan) if f.name == name)
+    content, truth = frame_content(single, tiny.plan, frame)
+    assert content is not None and truth == tiny.truth["frames"][name]
+    (tmp_path / name).write_bytes(content)
+    header = fits.getheader(tmp_path / name)
+    assert (header["DATASEC2"][:9], header["RASTER"]) == ("[257:512,", "FULL")
+    off = chip_image(tmp_path / name) - chip_image(tiny.folder / name)
+    # columns run backwards in one of B's extensions, and odd ones stand above even ones
+    assert np.abs(off).max() <= 2
+    assert abs(off.mean()) < 0.01
+
+
+def test_a_mixed_survey_lays_out_every_other_exposure_of_a_run_as_the_older_one() -> None:
+    kinds = {
+        (run, exposure): layout_of("mixed", "B", run, exposure).name
+        for run in (1, 2)
+        for exposure in (1, 3, 4)
+    }
+    assert kinds == {
+        (1, 1): "single", (1, 3): "single", (1, 4): "DetCom",
+        (2, 1): "DetCom", (2, 3): "DetCom", (2, 4): "single",
+    }  # fmt: skip
 
 
 def test_logs_list_all_frames_and_all_targets(tiny: Made) -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from snfpipe.simulate.instrument import DETECTORS, SETUPS, Array
-from tests.simulate.conftest import Made
+from tests.simulate.conftest import Made, amplifiers, chip_image
 
 
 def assembled(tiny: Made, name: str) -> Array:
     """Return electrons of an assembled image: overscan off, gains on, R turned."""
-    pixels = fits.getdata(tiny.folder / name).astype(float)
     gains = DETECTORS[name[-6]].gains
     parts = [
-        gain * (pixels[:, 256 * a : 256 * (a + 1)]
-                - np.median(pixels[:, 512 + 32 * a : 544 + 32 * a], axis=1, keepdims=True))
-        for a, gain in enumerate(gains)
-    ]  # fmt: skip
+        gain * (data - np.median(overscan, axis=1, keepdims=True))
+        for (data, overscan), gain in zip(amplifiers(tiny.folder / name), gains, strict=True)
+    ]
     image = np.concatenate(parts, axis=1)
     return image[::-1, ::-1] if name[-6] == "R" else image
 
@@ -110,10 +107,9 @@ def test_arc_lines_lie_at_the_truths_wavelengths(tiny: Made, channel: str) -> No
 @pytest.mark.parametrize("channel", "BRP")
 def test_levels_of_overscans_are_the_truths(tiny: Made, channel: str) -> None:
     name = f"06_334_001_003_17_{channel}.fits"
-    pixels = fits.getdata(tiny.folder / name).astype(float)
     levels = tiny.truth["frames"][name]["bias_adu"]
-    for amplifier, level in enumerate(levels):
-        overscan = pixels[:, 512 + 32 * amplifier : 544 + 32 * amplifier]
+    for amplifier, (_data, overscan) in enumerate(amplifiers(tiny.folder / name)):
+        level = levels[amplifier]
         gain = DETECTORS[channel].gains[amplifier]
         assert overscan.mean() == pytest.approx(level, abs=0.15)
         # Read noise, rounding, the drift over the rows and the odd-even step.
@@ -125,7 +121,7 @@ def test_levels_of_overscans_are_the_truths(tiny: Made, channel: str) -> None:
 
 def test_bad_columns_stand_out_of_a_bias(tiny: Made) -> None:
     for channel in "BR":
-        bias = fits.getdata(tiny.folder / f"06_334_900_001_24_{channel}.fits").astype(float)
+        bias = chip_image(tiny.folder / f"06_334_900_001_24_{channel}.fits")
         for column, row in tiny.truth["channels"][channel]["bad_columns"]:
             step = np.median(bias[row:, column]) - np.median(bias[:row, column])
             assert step == pytest.approx(1500, abs=10)
@@ -143,7 +139,7 @@ def test_flats_have_the_mean_of_one_and_stay_within_a_tenth(tiny: Made) -> None:
 def test_stars_of_the_imager_lie_at_the_truths_places(tiny: Made) -> None:
     name = "06_334_001_003_17_P.fits"
     truth = tiny.truth["frames"][name]
-    pixels = fits.getdata(tiny.folder / name).astype(float)
+    pixels = chip_image(tiny.folder / name)
     assert 20 <= len(truth["stars"]) <= 80
     ratios = []
     for _, x, y, light in truth["stars"]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import string
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snfpipe import names
-from snfpipe.declarations.unit_kinds import NIGHT, TARGET
+from snfpipe.declarations.unit_kinds import NIGHT, TARGET, UnitKind
 from snfpipe.errors import BadName
 from snfpipe.names import ExposureId, Night, PoseId, ProductName, RawName, RunId, VersionName
 
@@ -122,6 +123,17 @@ def test_a_real_product_with_its_ids_and_place() -> None:
     assert ProductName.from_id("923906000346401100203001") == name
 
 
+def test_a_padded_process_id_names_the_same_product() -> None:
+    name = ProductName.from_id("0723806600346701000110000")
+    assert name.id_process == "723806600346701000110000"
+    assert str(name) == "07_238_066_003_4_670_100_01-10_000.fits"
+
+
+@given(product_names)
+def test_an_id_is_read_padded_or_not(name: ProductName) -> None:
+    assert ProductName.from_id(name.id_process.zfill(25), name.extension) == name
+
+
 def test_a_real_product_of_a_night() -> None:
     name = ProductName.from_id("923900000019950000200000")
     assert (str(name.exposure.night), name.exposure.run, name.exposure.exposure) == ("09_239", 0, 0)
@@ -160,7 +172,15 @@ def test_a_production_id_stands_for_the_version_everywhere() -> None:
         ("SNF-", "SNF-01-15", "Pr0115", "z", "10_145", NIGHT, "SNF-0115-Pr0115z-10145"),
     ],
 )
-def test_real_jobs(meta_prefix, version, prefix, letter, unit, unit_kind, job) -> None:
+def test_real_jobs(
+    meta_prefix: str,
+    version: str,
+    prefix: str,
+    letter: str,
+    unit: str,
+    unit_kind: UnitKind,
+    job: str,
+) -> None:
     name = names.production_name(meta_prefix, VersionName.parse(version), prefix, letter)
     assert f"{name}-{unit_kind.code(unit)}" == job
     assert names.check_production(name) == name
@@ -244,7 +264,7 @@ def test_what_is_no_product_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "12", "-1", "0923906000346401100203001", "9" * 26, "923906000306401100203001", "9239x"],
+    ["", "12", "-1", "0" * 25, "9" * 26, "923906000306401100203001", "9239x"],
 )
 def test_what_is_no_process_id_is_refused(text: str) -> None:
     with pytest.raises(BadName):
@@ -255,8 +275,8 @@ def test_what_is_no_process_id_is_refused(text: str) -> None:
     "number", [{"channel": 8}, {"fclass": 1000}, {"xfclass": -1}, {"index": 1000},
                {"version": 10000}, {"extension": "a/b"}],
 )  # fmt: skip
-def test_what_a_product_name_cannot_hold_is_refused(number: dict[str, object]) -> None:
-    usual = {"channel": 4, "fclass": 38, "xfclass": 100, "version": 203, "index": 0}
+def test_what_a_product_name_cannot_hold_is_refused(number: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"channel": 4, "fclass": 38, "xfclass": 100, "version": 203, "index": 0}
     with pytest.raises(BadName):
         ProductName(ExposureId.parse("09_239_060_003"), **{**usual, **number})
 

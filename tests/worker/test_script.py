@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,7 @@ from snfpipe.storage import archive
 from snfpipe.worker import script as scripts
 from snfpipe.worker.script import script, write_attempt, write_attempts
 from snfpipe.worker.spec import AttemptFolder, JobSpec
-from tests.jobs.attempts import make_attempt, make_spec, product, record
+from tests.jobs.attempts import has_record, make_attempt, make_spec, product, record
 
 PROGRAM = Path(__file__).parents[1] / "jobs" / "program.py"
 
@@ -35,7 +36,7 @@ def by_hand(folder: AttemptFolder, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def real(root: Path, **given) -> AttemptFolder:
+def real(root: Path, **given: Any) -> AttemptFolder:
     """An attempt around the tests' real program."""
     spec = make_spec(root, products=[product(1, plot="png"), product(2)], **given)
     return write_attempt(replace(spec, commands=((sys.executable, str(PROGRAM)),)))
@@ -87,7 +88,7 @@ def test_a_full_archive_fails_the_job_with_its_reason_and_leaves_nothing(tmp_pat
         done = by_hand(folder)
         assert done.returncode == 3
         assert "No space left" in record(folder, "refused")["reason"]
-        assert record(folder, "accounted") is None
+        assert not has_record(folder, "accounted")
         assert archive.incoming_tokens(tmp_path / "archive") == []
     finally:
         subprocess.run(["umount", tmp_path / "archive"], check=True)
@@ -131,7 +132,7 @@ def test_whatever_a_variable_holds_a_script_stays_a_script(value, specimen):
 
 
 @pytest.fixture(scope="module")
-def specimen(tmp_path_factory) -> JobSpec:
+def specimen(tmp_path_factory: pytest.TempPathFactory) -> JobSpec:
     return make_spec(tmp_path_factory.mktemp("specimen"), products=[product(1)])
 
 

@@ -6,11 +6,13 @@ import json
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from snfpipe.cli.manage.call import Call
 from snfpipe.cli.manage.trash import confirm, finish_open
 from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
@@ -20,9 +22,6 @@ from snfpipe.deletion.remove import check, plan_deletion
 from snfpipe.deletion.remove import delete as delete_jobs
 from snfpipe.errors import ConfigError, NotFound, Place, UsageError
 from snfpipe.jobs.select import find_jobs
-
-if TYPE_CHECKING:
-    from snfpipe.cli.manage.jobs import Call
 
 _FORMAT = 1
 
@@ -85,11 +84,8 @@ def _named(call: Call) -> list[str]:
         try:
             return [job.name for job in find_jobs(session, call.pattern)]
         except NotFound:
-            deleted = [it.job for it in trash.trashed(session)]
-            try:
-                return call.pattern.pick(deleted)
-            except NotFound:
-                pass
+            with suppress(NotFound):
+                return call.pattern.pick([it.job for it in trash.trashed(session)])
             raise
 
 
@@ -97,18 +93,16 @@ def _in_trash(call: Call, names: list[str]) -> list[str]:
     """Return `names` if all of them are in the trash and none of them stands."""
     with call.database.read() as session:
         deleted = {it.job for it in trash.trashed(session)}
-        if not deleted.issuperset(names) or trash.standing(session, names):
-            return []
-    return names
+        all_there = deleted.issuperset(names) and not trash.standing(session, names)
+    return names if all_there else []
 
 
 def _descendants(words: dict[str, Any]) -> Descendants:
     """Return what is to become of descendants."""
     if words["with_descendants"] and words["keep_descendants"]:
         raise click.UsageError("descendants cannot go and stay")
-    if words["with_descendants"]:
-        return Descendants.DELETE
-    return Descendants.KEEP if words["keep_descendants"] else Descendants.REFUSE
+    kept = Descendants.KEEP if words["keep_descendants"] else Descendants.REFUSE
+    return Descendants.DELETE if words["with_descendants"] else kept
 
 
 def _show(call: Call, plan: Plan) -> None:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from snfpipe.cli.manage.call import Call
 from snfpipe.cli.progress import progress
 from snfpipe.cli.render import print_json, print_table
 from snfpipe.deletion import trash
@@ -17,7 +18,6 @@ from snfpipe.errors import NotFound, Refused, UsageError
 from snfpipe.jobs.select import find_jobs
 
 if TYPE_CHECKING:
-    from snfpipe.cli.manage.jobs import Call
     from snfpipe.jobs.select import Wanted
 
 
@@ -26,7 +26,14 @@ def finish_open(call: Call) -> list[str]:
     return trash.finish(call.project, call.database)
 
 
-def show(call: Call) -> int:
+def finish(call: Call, _words: dict[str, Any]) -> int:
+    """Finish what was interrupted, and say which jobs it was."""
+    for name in finish_open(call):
+        click.echo(f"finished: {name}")
+    return 0
+
+
+def show(call: Call, _words: dict[str, Any]) -> int:
     """List what is in the trash."""
     found = _find(call, call.wanted)
     keep = timedelta(days=call.project.site.trash_days)
@@ -47,7 +54,7 @@ def show(call: Call) -> int:
     return 0
 
 
-def restore(call: Call) -> int:
+def restore(call: Call, _words: dict[str, Any]) -> int:
     """Bring deleted jobs back; those that cannot come are named with the reason.
 
     Returns
@@ -65,31 +72,27 @@ def restore(call: Call) -> int:
         return 0
     names = list(dict.fromkeys(it.job for it in found))
     if call.dry_run:
-        reasons = trash.would_restore(call.database, names)
-        rows = [(name, reason or "would be restored") for name, reason in reasons.items()]
-        refused = any(reasons.values())
-        plain = [{"job": name, "refused": reason, "lost": []} for name, reason in reasons.items()]
+        done = trash.would_restore(call.database, names)
     else:
         with progress("moving files back", sum(it.files for it in found)) as watch:
             done = trash.restore(call.project, call.database, names, watch)
         done += [trash.Restored(name) for name in finished if name not in names]
-        rows = [(it.job, f"left: {it.refused}" if it.refused else "restored") for it in done]
-        refused = any(it.refused for it in done)
-        plain = [asdict(it) for it in done]
-        for it in done:
-            for path in it.lost:
-                click.echo(f"not in the trash any more: {path}", err=True)
+    for path in (path for it in done for path in it.lost):
+        click.echo(f"not in the trash any more: {path}", err=True)
     if call.as_json:
-        print_json(plain)
+        print_json([asdict(it) for it in done])
     else:
+        word = "would be restored" if call.dry_run else "restored"
+        rows = [(it.job, f"left: {it.refused}" if it.refused else word) for it in done]
         print_table(("job", ""), rows)
-    return 3 if refused else 0
+    return 3 if any(it.refused for it in done) else 0
 
 
-def purge(call: Call, days: float | None, *, yes: bool) -> int:
+def purge(call: Call, words: dict[str, Any]) -> int:
     """Remove what has been in the trash for long enough; there is no way back."""
     if not call.dry_run:
         finish_open(call)
+    days = words["older_than"]
     limit = call.project.site.trash_days if days is None else days
     with call.database.read() as session:
         found = trash.due(session, limit)
@@ -105,7 +108,7 @@ def purge(call: Call, days: float | None, *, yes: bool) -> int:
         click.echo(f"nothing has been in the trash for {limit:g} days", err=True)
     if call.dry_run or not found:
         return 0
-    confirm(len(found), "deleted jobs", "forget for ever", yes=yes)
+    confirm(len(found), "deleted jobs", "forget for ever", yes=words["yes"])
     with progress("removing", sum(it.files for it in found)) as watch:
         trash.purge(call.project, call.database, found, watch)
     click.echo(f"purged {len(found)} deleted jobs", err=call.as_json)

@@ -1,8 +1,8 @@
 """file_quality: raw frame -> electrons and variance, with statistics of quality.
 
-Per amplifier: overscan (mean of a row's overscan, median over rows), the difference between odd
-and even columns, gain; then the models of bias structure and dark current.  The variance is
-Poisson noise and read noise; saturated and bad pixels have a variance of 1e30.
+Per amplifier: overscan, the difference between odd and even columns, gain; then the models of
+bias structure and dark current.  The variance is Poisson noise and read noise; saturated and bad
+pixels, and those that are no number, are masked.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from snfpipe.fclass import PREPROCESSED
 from snfpipe.reduce import calibration
 from snfpipe.reduce.detector.frames import (
-    BadInput,
     Image,
     RawFrame,
     assemble,
     number,
     read_raw,
-    running_median,
+    side_by_side,
+    text,
 )
-from snfpipe.reduce.formats import Frame, kept, write_frame
+from snfpipe.reduce.detector.overscan import measure_overscan
+from snfpipe.reduce.errors import BadInput
+from snfpipe.reduce.formats import MASKED, Frame, kept, write_frame
 from snfpipe.reduce.grids import stretched
 from snfpipe.reduce.programs.program import Result, Work, make_options
 
-MASKED = 1e30
-
 #: Raw Fclass -> Fclass preprocessed.
+_PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 24: 24, 25: 70, 52: 54, 60: 61}
+
+_PIECES = 8  # of each column, in which its mean is taken: spectra are not quite straight
+_BY_NOISE = 1.15 * 1.2816  # errors that a tenth of noise exceeds, and a margin for cosmics
 
 #: Value of a worklist -> card of the header, with its comment.
 _CARDS = {
@@ -52,7 +56,7 @@ class Options:
     Attributes
     ----------
     overscan_median_rows : int
-        Rows over which the overscan's level is a running median.
+        Rows of which the overscan's level is the median.
     odd_even : bool
         Take the difference between odd and even columns off.
     bias_model, dark_model : bool
@@ -74,12 +78,14 @@ def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
 def _reduce(work: Work, options: Options) -> Result:
     """Preprocess one frame."""
     raw = read_raw(work.inputs["raw"])
-    channel = str(raw.header.get("CHANNEL", "")).strip() or work.item.rpartition("_")[2][:1]
+    channel = text(raw.header, "CHANNEL") or work.item.rpartition("_")[2][:1]
     detector = calibration.load("detector.json")
-    if channel not in detector:
+    if channel not in ("B", "R", "P"):
         raise BadInput(f"channel {channel!r} is none of B, R, P")
     frame, values = preprocess(raw, channel, detector[channel], options, work.values)
     write_frame(work.outputs["frame"], frame)
+    exptime_s = number(raw.header, "EXPTIME", 0.0)
+    values["sky_rate"] = sky_rate(frame, values["read_noise"], exptime_s)
     return Result(["frame"], values, quality=quality(raw_class(raw.header), channel, values))
 
 
@@ -108,29 +114,33 @@ def preprocess(
     saturate = number(raw.header, "SATURATE", 65535)
     parts, variances, cards = [], [], fits.Header()
     values: dict[str, float] = {}
-    for n in (0, 1):
-        level, noise_adu, comb = _overscan(raw, n, options)
+    for n, amplifier in enumerate(raw.amplifiers):
+        over = measure_overscan(amplifier, n, options.overscan_median_rows)
         gain = np.float32(tables["gain"][n])
-        adu = raw.data[n] - level[:, None]
+        adu = amplifier.data - over.level[:, None]
         if options.odd_even:
-            parity = (raw.columns[n][0] + np.arange(adu.shape[1])) % 2
-            adu = adu - (comb * (0.5 - parity)).astype(np.float32)
-        electrons = adu * gain
-        noise = noise_adu * float(gain)
-        variance = _expected(electrons, noise) + np.float32(noise**2)
-        full = raw.data[n] >= saturate
-        variance[full] = MASKED
+            adu = adu - over.comb(amplifier.columns)
+        there = np.isfinite(adu)
+        electrons = np.where(there, adu, 0) * gain
+        noise = over.noise * float(gain)
+        variance = _expected(electrons, there, noise) + np.float32(noise**2)
+        full = there & (amplifier.data >= saturate)
+        variance[full | ~there] = MASKED
         parts.append(electrons)
         variances.append(variance)
+        level = float(np.median(over.level))
         cards[f"RDNOISE{n + 1}"] = (round(noise, 4), "[e-] Read noise, from the overscan")
-        cards[f"OVSCMED{n + 1}"] = (round(float(np.median(level)), 4), "[ADU] Overscan level")
+        cards[f"OVSCMED{n + 1}"] = (round(level, 4), "[ADU] Overscan level")
         cards[f"SATURAT{n + 1}"] = (int(full.sum()), "Saturated pixels")
-        values |= {f"level_{n + 1}": float(np.median(level)), f"noise_{n + 1}": noise}
-    stored, variance = np.hstack(parts), np.hstack(variances)
-    _mask(variance, tables["bad"].get(str(stored.shape[1]), ()))
-    if known.get("models", channel != "P"):
+        values |= {f"level_{n + 1}": level, f"noise_{n + 1}": noise}
+    stored = side_by_side(raw, (parts[0], parts[1]))
+    variance = side_by_side(raw, (variances[0], variances[1]))
+    _mask(variance, tables["bad"].get(str(raw.chip[0]), ()), raw.window.x0 - 1)
+    if known.get("models", channel != "P") and not raw.raster:
         darktime = number(raw.header, "DARKTIME", number(raw.header, "EXPTIME", 0.0))
         stored = stored - _models(stored.shape, tables, darktime, options)
+    if raw.raster:
+        cards["CCDSEC"] = (str(raw.window), "Part of the chip: a raster, as the camera counts")
     frame = Frame(
         _header(raw.header, channel, cards, known),
         assemble(stored, channel).astype(np.float64),
@@ -141,46 +151,55 @@ def preprocess(
     return frame, values | _statistics(frame, saturated, values)
 
 
-def _expected(electrons: Image, noise: float) -> Image:
+def _expected(electrons: Image, there: NDArray[np.bool_], noise: float) -> Image:
     """Return the electrons expected in each pixel, for the noise of photons.
 
-    Where a pixel does not tell its own light from noise, its neighbours do: its own value would
-    make the variance follow the noise.
+    Where a pixel does not tell its own light from noise, its neighbours do, as far as they are
+    `there`: its own value would make the variance follow the noise.
     """
     limit = np.float32(3 * noise)
     around = uniform_filter(np.clip(electrons, -limit, limit), (5, 3), mode="nearest")
+    if not there.all():
+        part = uniform_filter(there.astype(np.float32), (5, 3), mode="nearest")
+        around = np.asarray(around / np.maximum(part, 1 / 15), dtype=np.float32)
     return np.maximum(np.where(electrons > limit, electrons, around), 0)
 
 
 def raw_class(header: fits.Header) -> int | None:
     """Return a raw frame's class, which some cameras write as text."""
-    text = str(header.get("FCLASS", "")).strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    said = text(header, "FCLASS")
+    return int(said) if said.isascii() and said.isdigit() else None
+
+
+def sky_rate(frame: Frame, noise: float, exptime_s: float) -> float:
+    """Return how much light the sky leaves between dark and bright columns, e-/s a pixel.
+
+    Pieces of columns with spectra stand out of those between them by the sky's light, and their
+    means are known to some tenths of an electron; a single pixel of a dark sky drowns in the read
+    noise.  No pixel counts for more than three times that noise: cosmics are not the sky.
+    """
+    light = np.where(frame.good, np.clip(frame.data, -3 * noise, 3 * noise), 0)
+    starts = np.linspace(0, len(light), _PIECES, endpoint=False).astype(int)
+    count = np.add.reduceat(frame.good, starts, dtype=int)
+    means = np.add.reduceat(light, starts)[count > 0] / count[count > 0]
+    usual, bright = np.percentile(means, (50, 90))
+    by_noise = _BY_NOISE * noise / np.sqrt(np.median(count))
+    return float(np.sqrt(max((bright - usual) ** 2 - by_noise**2, 0))) / max(exptime_s, 1e-3)
 
 
 def quality(fclass: int | None, channel: str, values: Mapping[str, float]) -> int:
     """Return the quality that the cuts give: 1 good, 2 bad."""
     for cut in calibration.load("cuts.json")["cuts"]:
-        if fclass in cut["fclass"] and channel in cut["channel"]:
-            value = values[cut["statistic"]]
-            if not cut.get("least", -np.inf) <= value <= cut.get("most", np.inf):
-                return 2
+        applies = fclass in cut["fclass"] and channel in cut["channel"]
+        excused = "unless" in cut and _within(cut["unless"], values)
+        if applies and not excused and not _within(cut, values):
+            return 2
     return 1
 
 
-def _overscan(raw: RawFrame, n: int, options: Options) -> tuple[Image, float, float]:
-    """Return an amplifier's level by row [ADU], its noise and its even-odd difference [ADU]."""
-    over = raw.overscan[n]
-    level = running_median(over.mean(axis=1, dtype=np.float64), options.overscan_median_rows)
-    start = raw.columns[n][1] % 2
-    first, second = over[:, 0::2].mean(dtype=np.float64), over[:, 1::2].mean(dtype=np.float64)
-    comb = first - second if start == 0 else second - first
-    parity = (raw.columns[n][1] + np.arange(over.shape[1])) % 2
-    flat = over - level[:, None] - (comb * (0.5 - parity))[None, :]
-    clipped = flat[np.abs(flat) < 5 * 1.4826 * np.median(np.abs(flat))]
-    # the level was taken from the same pixels: scale the scatter back up
-    noise = float(clipped.std()) * np.sqrt(over.shape[1] / (over.shape[1] - 0.4))
-    return level.astype(np.float32), noise, float(comb)
+def _within(cut: Mapping[str, Any], values: Mapping[str, float]) -> bool:
+    """Tell whether a cut's statistic is within its limits."""
+    return bool(cut.get("least", -np.inf) <= values[cut["statistic"]] <= cut.get("most", np.inf))
 
 
 def _models(
@@ -200,10 +219,11 @@ def _models(
     return model.astype(np.float32)
 
 
-def _mask(variance: Image, bad: Any) -> None:
-    """Mask the columns that calibration lists, with a row of margin."""
+def _mask(variance: Image, bad: Any, first: int) -> None:
+    """Mask the chip's columns that calibration lists, from a row before; `first` is the image's."""
     for column, row in bad:
-        variance[max(0, row - 1) :, column] = MASKED
+        if 0 <= column - first < variance.shape[1]:
+            variance[max(0, row - 1) :, column - first] = MASKED
 
 
 def _header(
@@ -214,7 +234,7 @@ def _header(
     header["CHANNEL"] = channel
     fclass = raw_class(raw)
     if fclass is not None:
-        header["FCLASS"] = (PREPROCESSED.get(fclass, fclass), "File class")
+        header["FCLASS"] = (_PREPROCESSED.get(fclass, fclass), "File class")
     header["CALIBDAT"] = (calibration.digest("file_quality"), "Calibration data, their digest")
     header["OVSCDONE"] = (True, "Overscan taken off")
     header["BUNIT"] = "electron"
@@ -227,7 +247,7 @@ def _header(
 
 def _statistics(frame: Frame, saturated: int, measured: Mapping[str, float]) -> dict[str, float]:
     """Return the statistics that quality is judged by."""
-    good = frame.data[frame.variance < MASKED / 10]
+    good = frame.data[frame.good]
     if not good.size:
         raise BadInput("every pixel is saturated or bad")
     noise = max(measured["noise_1"], measured["noise_2"])

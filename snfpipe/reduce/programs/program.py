@@ -134,7 +134,7 @@ def run(program: str, words: Sequence[str] | None = None) -> int:
 
 def _one(reducer: Callable[[Work], Result], work: Work) -> dict[str, Any]:
     """Do one item; whatever happens, the others go on."""
-    from snfpipe.reduce.detector.frames import BadInput
+    from snfpipe.reduce.errors import BadInput
 
     try:
         with warnings.catch_warnings():

@@ -17,7 +17,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import (
     Cube,
     Frame,
@@ -123,6 +123,9 @@ def _read(path: str, role: str) -> Frame:
     said = str(frame.header.get("FCLASS", _CLASSES[role])).strip()
     if said != str(_CLASSES[role]):
         raise BadInput(f"{Path(path).name} is no {role}: FCLASS is {said}, not {_CLASSES[role]}")
+    if "CCDSEC" in frame.header:
+        part = frame.header["CCDSEC"]
+        raise BadInput(f"{Path(path).name} is a raster, {part} of the chip, not all spectra")
     return frame
 
 

@@ -18,7 +18,6 @@ Array = NDArray[np.float64]
 _CELL = 8  # pixels a side within which stray light does not change
 _TILE = 32  # pixels a side of what medians are taken of
 _SMOOTH = (0.035, 0.05)  # of the chip's rows and columns: stray light changes over an eighth
-_MASKED = 1e29
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def extract(
         Reject pixels that stand so far above the model; None: reject nothing.
     """
     noise2 = np.mean([float(frame.header.get(f"RDNOISE{n}", 4.5)) ** 2 for n in (1, 2)])
-    good = frame.variance < _MASKED
+    good = frame.good
     background = np.zeros_like(frame.data)
     data = np.zeros((traces.coefficients.shape[0], traces.optics.height))
     variance = np.full_like(data, np.inf)
@@ -90,7 +89,7 @@ def extract(
 
 def _first_model(frame: Frame) -> Array:
     """Return a first guess of the light, a little smoothed so that noise does not weigh itself."""
-    smooth = gaussian_filter(np.where(frame.variance < _MASKED, frame.data, 0.0), (2.0, 0.7))
+    smooth = gaussian_filter(np.where(frame.good, frame.data, 0.0), (2.0, 0.7))
     return np.maximum(smooth, 0)
 
 

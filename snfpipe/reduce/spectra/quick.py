@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snfpipe.reduce.formats import Cube, Spectrum, kept
+from snfpipe.reduce.formats import MASKED, Cube, Spectrum, kept
 
 _APERTURE = 4.0  # spaxels
 _SKY = 5.5  # spaxels from the source
@@ -47,6 +47,6 @@ def quick_extract(cube: Cube) -> Quick:
     flux = np.where(use, cube.data - level, 0).sum(axis=0)
     variance = np.where(use, cube.variance, 0).sum(axis=0)
     spectrum = Spectrum(
-        kept(cube.header), cube.wavelength, flux, np.where(variance > 0, variance, 1e30)
+        kept(cube.header), cube.wavelength, flux, np.where(variance > 0, variance, MASKED)
     )
     return Quick(float(flux.mean()), float(x), float(y), spectrum)

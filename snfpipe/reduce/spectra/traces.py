@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import Frame
 from snfpipe.reduce.optics import SPAXELS, Optics
 
@@ -133,7 +133,7 @@ def _profile_shift(
     pixel = np.clip(pixel, 0, optics.nx - 1)
     rows = np.arange(first, end)[:, None, None]
     data, variance = frame.data[rows, pixel], frame.variance[rows, pixel]
-    weight = np.where(inside & (variance < 1e29), 1 / variance, 0)
+    weight = np.where(inside & frame.good[rows, pixel], 1 / variance, 0)
     distance = pixel - centre[..., None]
     shape = profile(distance, sigma, wing)
     seen = np.maximum((weight * shape**2).sum(axis=2), 1e-12)
@@ -167,7 +167,7 @@ def _fit_block(frame: Frame, optics: Optics, block: int, nominal: Array) -> Arra
     """Measure centres in segments of a block and fit a polynomial to each spectrum."""
     first, end = optics.rows(block)
     cut = np.linspace(0, end - first, _SEGMENTS + 1).astype(int)
-    good = np.where(frame.variance < 1e29, frame.data, 0.0)[first:end]
+    good = np.where(frame.good, frame.data, 0.0)[first:end]
     strips = np.stack([np.median(good[a:b], axis=0) for a, b in pairwise(cut)])
     strips = strips - np.percentile(strips, 10, axis=1, keepdims=True)
     reach = 0.38 * optics.nx / (-(-SPAXELS // optics.blocks))
@@ -247,9 +247,9 @@ def _fit_profile(frame: Frame, optics: Optics, coefficients: Array) -> tuple[flo
         inside = (base > reach) & (base < optics.nx - reach - 1)
         pixel = np.clip(base[..., None] + offset, 0, optics.nx - 1)
         rows = np.arange(first, end)[:, None, None]
-        value, noisy = frame.data[rows, pixel], frame.variance[rows, pixel] > 1e29
+        value, good = frame.data[rows, pixel], frame.good[rows, pixel]
         total = value[..., reach - core : reach + core + 1].sum(axis=2)
-        bright = inside & (total > np.percentile(total, 40)) & ~noisy.any(axis=2)
+        bright = inside & (total > np.percentile(total, 40)) & good.all(axis=2)
         distance = (pixel - centre[..., None])[bright]
         share = (value / np.maximum(total, 1)[..., None])[bright]
         light += np.histogram(distance, edges, weights=share)[0]

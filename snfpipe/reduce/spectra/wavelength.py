@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from scipy.special import ndtr
 
 from snfpipe.reduce import calibration
-from snfpipe.reduce.detector.frames import BadInput
+from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.optics import Optics
 
 Array = NDArray[np.float64]
@@ -194,6 +194,8 @@ class _Lines:
             other *= gain[:, close + near, None]
             normal[close, close + near] = (w[:, close] * shape[:, close] * other).sum(axis=(0, 2))
             normal[close + near, close] = normal[close, close + near]
+        if not normal.any():
+            raise BadInput("nothing is left of the arc's lines")
         ridge = 1e-9 * np.trace(normal) / n_lines
         root = np.linalg.cholesky(normal + ridge * np.eye(n_lines))
         found, _ = nnls(root.T, np.linalg.solve(root, right))

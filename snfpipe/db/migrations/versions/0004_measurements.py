@@ -25,12 +25,29 @@ def upgrade() -> None:
     _measurement()
     _expected()
     _queue_snapshot()
-    for table in ("production", "job"):
-        with op.batch_alter_table(table) as batch:
-            batch.alter_column(
-                "unit_kind", existing_type=sa.String(8), type_=sa.String(20), nullable=False
-            )
+    _longer_kinds()
     _trash()
+
+
+def _longer_kinds() -> None:
+    """Let kinds of units have up to 20 letters.
+
+    SQLite cannot change a column, and a table that others refer to cannot be made anew while it
+    checks them; it keeps no length, so that the text of its schema is all that says 8
+    (https://www.sqlite.org/lang_altertable.html, section 8).
+    """
+    if op.get_bind().dialect.name == "postgresql":
+        for table in ("production", "job"):
+            op.alter_column(table, "unit_kind", type_=sa.String(20), existing_nullable=False)
+        return
+    version = op.get_bind().execute(sa.text("PRAGMA schema_version")).scalar_one()
+    op.execute("PRAGMA writable_schema = ON")
+    op.execute(
+        "UPDATE sqlite_master SET sql = replace(sql, 'unit_kind VARCHAR(8)', "
+        "'unit_kind VARCHAR(20)') WHERE type = 'table' AND name IN ('production', 'job')"
+    )
+    op.execute(f"PRAGMA schema_version = {int(version) + 1}")
+    op.execute("PRAGMA writable_schema = OFF")
 
 
 def _measurement() -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks, which ``make bench`` runs: each takes turns with a reference and ends by a ratio."""
