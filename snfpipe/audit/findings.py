@@ -19,7 +19,7 @@ class Kind(StrEnum):
     UNEXPECTED = "unexpected"  # it should not
     WRONG = "wrong"  # it is not as it should be
     FAILED = "failed"  # a unit that did not get to its end
-    WAITING = "waiting"  # a unit that is not settled yet
+    WAITING = "waiting"  # a unit that is not finished yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ _KEPT_S = 60 * 86_400.0  # how long an array's files are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EngineState:
     """Our tasks in the queue at one moment.
 
     ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator.
@@ -228,7 +228,7 @@ class BatchEngine:
         self._in_error = {it: self._in_error.get(it, now) for it in in_error}
         for task, since in self._in_error.items():
             if now - since >= self.grace_s:
-                reason = self._scheduler.trouble(task.job, task.task)
+                reason = self._scheduler.problem(task.job, task.task)
                 self._folder(task.token).fail([task.task], f"it could not be started: {reason}")
                 with suppress(Refused):
                     self._scheduler.cancel(task.job, [task.task])
@@ -280,18 +280,18 @@ class BatchEngine:
 
     # --- looking ----------------------------------------------------------------------------
 
-    def _recent_look(self) -> Look:
+    def _recent_look(self) -> EngineState:
         """Return the last look, or a new one where that is old."""
         return self._seen if clock.monotonic() - self._seen.time < _FRESH_S else self._look()
 
     def _forget(self) -> None:
         """Look anew next time: something was changed."""
-        self._seen = Look(float("-inf"), {}, [], [], [])
+        self._seen = EngineState(float("-inf"), {}, [], [], [])
 
-    def _look(self) -> Look:
+    def _look(self) -> EngineState:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
         moment, queue = clock.monotonic(), self._scheduler.queue()
-        look = Look(moment, {}, [], [], [])
+        look = EngineState(moment, {}, [], [], [])
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
             token = token_of(entry.name)

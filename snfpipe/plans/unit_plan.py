@@ -127,7 +127,7 @@ def selection(plan: UnitPlan) -> list[dict[str, Any]]:
 def digest(step: Step, plan: UnitPlan) -> str:
     """Return what a unit's result follows from, as SHA-256: inputs, identity, verdict.
 
-    Of an input its bytes count, not the index III of its name: a product that was deleted and
+    Of an input its bytes count, not the index of its name: a product that was deleted and
     made again, the same to the byte, makes no reader outdated.  Of a value by hand neither who
     entered it nor when and why: the same value entered again makes nothing outdated.
     """

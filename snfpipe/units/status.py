@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snfpipe.config.project import Project
-from snfpipe.states import FAILURES, IN_HAND, State
+from snfpipe.states import FAILURES, ACTIVE, State
 from snfpipe.units.decision import (
     NOT_CREATED,
     VALIDATED_OUTDATED,
@@ -24,7 +24,7 @@ _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """A unit that is not as it should be."""
 
     task: str
@@ -50,7 +50,7 @@ class Status:
     production: str
     attempts: int
     steps: tuple[StepStatus, ...]
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def totals(self) -> Counter[str]:
@@ -63,7 +63,7 @@ class Status:
     @property
     def failing(self) -> bool:
         """Tell whether any failure stands."""
-        return any(trouble.state in FAILURES for trouble in self.troubles)
+        return any(problem.state in FAILURES for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -81,8 +81,8 @@ def status(project: Project) -> Status:
     for step in project.steps:
         states = Counter(words[f"{step.key}:{unit}"] for unit in step.units)
         steps.append(StepStatus(step.key, step.production, len(step.units), dict(states)))
-    troubles = [
-        Trouble(task, words[task], decision.reason)
+    problems = [
+        Problem(task, words[task], decision.reason)
         for task, decision in found.decisions.items()
         if decision.word in FAILURES or decision.word == VALIDATED_OUTDATED
     ]
@@ -91,7 +91,7 @@ def status(project: Project) -> Status:
         project.production_key,
         sum(row.attempts for row in found.rows.jobs.values()),
         tuple(steps),
-        tuple(troubles),
+        tuple(problems),
     )
 
 
@@ -136,7 +136,7 @@ def open_before(unit: Unit, open_in: OpenUnits) -> list[str]:
 def _is_open(found: Check, task: str) -> bool:
     """Tell whether a unit is not finished."""
     decision = found.decisions[task]
-    return decision.action is Action.RUN or decision.word in IN_HAND or _unchecked(found, task)
+    return decision.action is Action.RUN or decision.word in ACTIVE or _unchecked(found, task)
 
 
 def _unchecked(found: Check, task: str) -> bool:

@@ -17,7 +17,7 @@ from snfpipe.cli.status import status, why
 from snfpipe.config.project import load_project
 from snfpipe.launch.order import Order, understand
 from snfpipe.units.freshness import check
-from tests.launch.conftest import call, holds_schema, settle
+from tests.launch.conftest import call, holds_schema, finish
 from tests.shapes.conftest import Produced
 from tests.shapes.expected import PRODUCTS, STEPS, UNITS, stem
 from tests.shapes.project import Project, copy
@@ -189,7 +189,7 @@ def test_batch_jobs_makes_the_same_bytes_of_every_shape(produced: Produced, tmp_
         order = Order(step, "TWO", (wanted.unit,), meta_prefix="OTHER-")
         orders[step] = understand(configured, order).project
     for step, wanted in STEPS.items():
-        assert settle(orders[step]).get(wanted.unit, "done") == "done"
+        assert finish(orders[step]).get(wanted.unit, "done") == "done"
         mine = project.made_by(step, wanted.unit, "TWO")
         theirs = project.made_by(step, wanted.unit)
         assert [(stem(path), it) for path, it in mine.items()] == [
