@@ -228,7 +228,7 @@ class BatchEngine:
         self._in_error = {it: self._in_error.get(it, now) for it in in_error}
         for task, since in self._in_error.items():
             if now - since >= self.grace_s:
-                reason = self._scheduler.trouble(task.job, task.task)
+                reason = self._scheduler.problem(task.job, task.task)
                 self._folder(task.token).fail([task.task], f"it could not be started: {reason}")
                 with suppress(Refused):
                     self._scheduler.cancel(task.job, [task.task])

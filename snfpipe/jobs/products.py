@@ -268,8 +268,8 @@ def _pose(name: ProductName) -> int | None:
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
     """Say of promised products why they are missing, or under which id they stand."""
-    mended = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
-    store.change_in(session, mended, Expected.job_id, [job.job_id for job in ended])
+    fixed = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
+    store.change_in(session, fixed, Expected.job_id, [job.job_id for job in ended])
     rows = []
     for job in ended:
         for product in job.spec.products:

@@ -26,7 +26,7 @@ from snfpipe.db.models import Attempt, QueueSnapshot
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
-from snfpipe.jobs.active import in_hand, of_engine
+from snfpipe.jobs.active import active_jobs, of_engine
 from snfpipe.worker.spec import AttemptFolder
 
 _LEASE_S = 90.0  # longer than a scheduler's answer may take
@@ -83,7 +83,7 @@ class SharedQueue:
         self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 
     def harvest(self) -> Look:
-        """Return a look for whoever settles jobs; where it is a new one, the cap is filled up.
+        """Return a look for whoever finishes jobs; where it is a new one, the cap is filled up.
 
         It is younger than half a cycle, so that one who harvests every cycle takes a look in
         each, and those who only watch never have to.
@@ -154,7 +154,7 @@ class SharedQueue:
             whose = sa.and_(
                 of_engine(self._engine), store.among(session, Attempt.engine_id, idents)
             )
-            jobs = in_hand(session, self._site, whose) if idents else []
+            jobs = active_jobs(session, self._site, whose) if idents else []
         running = {job.engine_id: job.attempt for job in jobs if job.engine_id}
         return Look(moment, states, usage_of(running), notices)
 

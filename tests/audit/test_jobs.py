@@ -342,7 +342,7 @@ def test_the_page_holds_all_audits_and_escapes_what_comes_from_outside(tmp_path)
     evil = "<script>alert('x')</script>"
     reports = [
         Report("products", evil,
-               ("step", "class", "owed", "excused", "declared", "registered", "archived"),
+               ("step", "class", "expected", "excused", "declared", "registered", "archived"),
                ((f"${evil}$", "022_000", 4, 1, 4, 3, 2),),
                (Finding("products", Kind.WRONG, evil, evil, evil, evil),)),
         Report("job_attrition", evil, ("step", "units", "done", "failed"), (("a$b", 9, 4, 5),)),

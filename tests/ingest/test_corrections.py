@@ -1,4 +1,4 @@
-"""Logs and lists that are wrong, then right: what is lost is told, and what is mended re-runs."""
+"""Logs and lists that are wrong, then right: what is lost is told, and what is fixed re-runs."""
 
 from __future__ import annotations
 
