@@ -1,7 +1,7 @@
 """Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
 
-Before an engine hears of a job, the database knows its attempt, its token, what it owes and the
-index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
+Before an engine hears of a job, the database knows its attempt, its token, what is expected of it
+and the index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
 holds the whole spec, and who claimed it.
 """
 
@@ -298,7 +298,7 @@ def _declare(
     plans: Sequence[tuple[int, UnitPlan]],
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
-    """Replace what jobs declared that they owe."""
+    """Replace what jobs declared that is expected of them."""
     store.change_in(
         session, sa.delete(Expected), Expected.job_id, [job_id for job_id, _plan in plans]
     )
