@@ -120,7 +120,7 @@ def audit_products(
     with database.read() as session:
         for step in project.steps:
             book = _read(session, project, step)
-            findings += _judge(book, bad)
+            findings += _check(book, bad)
             bad |= _bad_products(session, step)
             notes += doubtful_spectra(session, step)
             books.append(book)
@@ -206,16 +206,16 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
 # --- the verdict on products ---------------------------------------------------------------
 
 
-def _judge(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding]:
+def _check(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding]:
     """Yield the findings of a step; ``book.excused`` counts what is missing with good reason."""
     open_units: Counter[str] = Counter()
     products: list[Finding] = []
     for base in sorted({*book.expected, *book.declared, *book.live}):
         job = book.jobs.get(unit := book.unit_of(base))
         if base in book.live:
-            products += _judge_live(book, base, job)
+            products += _check_live(book, base, job)
         elif base not in book.expected:
-            products += _judge_not_owed(book, base, job)
+            products += _check_not_expected(book, base, job)
         elif _excuse(book, base, job, bad):
             expected = book.expected[base]
             book.excused[expected.fclass, expected.xfclass] += 1
@@ -223,11 +223,11 @@ def _judge(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding
             open_units[unit] += 1
         else:
             products.append(_missing(book, base, job))
-    yield from _judge_units(book, open_units)
+    yield from _check_units(book, open_units)
     yield from products
 
 
-def _judge_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Finding]:
+def _check_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Finding]:
     """Yield the units that failed, and those not finished of which something is expected still."""
     for unit in book.step.units:
         job = book.jobs.get(unit)
@@ -243,7 +243,7 @@ def _judge_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Findin
             yield Finding(AUDIT, Kind.WAITING, task, task, what, "`doit` makes them")
 
 
-def _judge_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
+def _check_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     """Yield what is unexpected about a live product."""
     if job is None or job.state in ACTIVE:
         return  # its attempt may be about to replace it
@@ -268,7 +268,7 @@ def _judge_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _judge_not_owed(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
+def _check_not_expected(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     """Yield a product that a job promised, though no raw exposure calls for it."""
     if job is None or job.state in ACTIVE or book.declared[base].reason:
         return

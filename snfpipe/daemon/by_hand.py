@@ -71,7 +71,7 @@ def settle_by_hand(
     accounting = job.accounting or engine.outcomes([known] if known else []).get(known)
     if not dry_run and not ledger.read(folder.ledger):
         take(folder, "update_sge_job")  # it shall not start after this
-    ended = Harvester(project, database, engine).judge([Over(job, accounting, given_up=True)])
+    ended = Harvester(project, database, engine).diagnose([Over(job, accounting, given_up=True)])
     if not ended:
         raise Refused(
             f"job {job.name} is {job.state}, and nothing more is known of it",

@@ -27,7 +27,7 @@ from snfpipe.jobs import root
 from snfpipe.jobs.active import ActiveJob, Whose, active_jobs, of_project, stored_specs
 from snfpipe.jobs.manifest import Finished
 from snfpipe.jobs.observations import Moved, Over, note
-from snfpipe.jobs.postmortem import judge
+from snfpipe.jobs.postmortem import diagnose
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_snapshot import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, ArchiveUnavailable, clear, register
@@ -103,7 +103,7 @@ class Harvester:
             if not between():
                 break
             try:
-                finished += register(self._project, self._database, self.judge(part))
+                finished += register(self._project, self._database, self.diagnose(part))
             except ArchiveUnavailable as problem:
                 finished += problem.finished
                 self.problem = problem
@@ -145,11 +145,11 @@ class Harvester:
         """Return the jobs that the next :meth:`look` would finish, and how; change nothing."""
         jobs = self._jobs(lost_since)
         _moved, over, _silent = self._sort(jobs, self._engine.snapshot() if jobs else {})
-        return [(it.job, ended) for it in over for ended in self.judge([it])]
+        return [(it.job, ended) for it in over for ended in self.diagnose([it])]
 
-    def judge(self, over: Iterable[Over]) -> list[Ended]:
+    def diagnose(self, over: Iterable[Over]) -> list[Ended]:
         """Say what became of jobs that are over; those whose script still runs are left out."""
-        return [ended for it in over if (ended := self._judge(it)) is not None]
+        return [ended for it in over if (ended := self._diagnose(it)) is not None]
 
     def recover(self) -> list[Finished]:
         """Do what may have been left undone: late ends of lost jobs, and remains of old attempts.
@@ -292,7 +292,7 @@ class Harvester:
 
     # --- finishing ---------------------------------------------------------------------------
 
-    def _judge(self, over: Over) -> Ended | None:
+    def _diagnose(self, over: Over) -> Ended | None:
         """Say what became of a job; None where that is open."""
         job, folder = over.job, over.job.attempt
         records = ledger.read(folder.ledger)
@@ -304,7 +304,7 @@ class Harvester:
             # the engine speaks of an attempt that found its unit taken, or nobody speaks
             given_up = given_up or self._grace_is_over(job)
         spec = self._spec(job)
-        outcome = judge(
+        outcome = diagnose(
             spec, records, gone=True, given_up=given_up, accounting=over.accounting,
             complaint=last_line(folder.err) or last_line(folder.engine_err),
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
 
 Before an engine hears of a job, the database knows its attempt, its token, what is expected of it
-and the index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
-holds the whole spec, and who claimed it.
+and the index of every product.  Whoever crashes after that leaves enough to go on: the attempt's
+row holds the whole spec, and who claimed it.
 """
 
 from __future__ import annotations

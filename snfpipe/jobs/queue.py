@@ -19,7 +19,7 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import of_engine
-from snfpipe.jobs.queue_snapshot import Look, SharedQueue, Usage, usage_of
+from snfpipe.jobs.queue_snapshot import SharedQueue, Snapshot, Usage, usage_of
 from snfpipe.states import ACTIVE, WITH_ENGINE, State
 from snfpipe.worker.spec import AttemptFolder
 
@@ -101,7 +101,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
-def _unregistered(session: Session, engine: Engine, look: Look) -> list[QueuedJob]:
+def _unregistered(session: Session, engine: Engine, look: Snapshot) -> list[QueuedJob]:
     """Return the jobs in a look that the database never heard of; what it knows is over, or listed.
 
     An attempt that was submitted just now is known by its token before it is by its engine id.
@@ -128,7 +128,12 @@ _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUE
 
 
 def _job(
-    look: Look, name: str, state: str, engine_id: str | None, host: str, submitted: datetime | None
+    look: Snapshot,
+    name: str,
+    state: str,
+    engine_id: str | None,
+    host: str,
+    submitted: datetime | None,
 ) -> QueuedJob:
     """Put together what the database and the look say of a job."""
     seen = look.states.get(engine_id or "")

@@ -38,7 +38,7 @@ from snfpipe.jobs.manifest import (
     write_manifest,
     write_manifests,
 )
-from snfpipe.jobs.products import Ended, Standing
+from snfpipe.jobs.products import Ended, LiveProduct
 from snfpipe.killpoint import killpoint
 from snfpipe.states import MAY_REGISTER, State, check_change
 from snfpipe.storage import archive
@@ -121,7 +121,7 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
     with database.read() as session:
         ours = _ours(session, ended)
         ended = [job for job in ended if job.job_id in ours]
-        standing = products.standing(session, [job.job_id for job in ended])
+        standing = products.live_products(session, [job.job_id for job in ended])
     new = {job.spec.token: _new_files(job, standing.get(job.job_id, {})) for job in ended}
     killpoint("register:before-links")
     if any(new.values()) and not archive.is_there(place):
@@ -197,7 +197,7 @@ def clear(database: Database, place: Path, token: str) -> None:
     archive.drop_incoming(place, token)
 
 
-def _new_files(job: Ended, standing: Mapping[str, Standing]) -> dict[str, str]:
+def _new_files(job: Ended, standing: Mapping[str, LiveProduct]) -> dict[str, str]:
     """Return path -> checksum of the files of products that do not stand already."""
     return {
         archive.place_of(file.name): file.checksum
@@ -247,7 +247,7 @@ def _commit(session: Session, ended: Sequence[Ended]) -> list[Finished]:
         check_change(job.spec.job, ours[job.job_id], job.outcome.state)
     products.add(session, ended)
     session.flush()
-    standing = products.standing(session, [job.job_id for job in ended])
+    standing = products.live_products(session, [job.job_id for job in ended])
     moment = clock.utc_now()
     finished = []
     jobs: list[dict[str, Any]] = []

@@ -19,7 +19,7 @@ from snfpipe.errors import BadName
 from snfpipe.names import Night, ProductName
 from snfpipe.reconcile import repair as words
 from snfpipe.reconcile.repair import Bring, Move, Repair, RowChange
-from snfpipe.reconcile.rows import FileRow, Generation, JobRow, Vouched
+from snfpipe.reconcile.rows import FileRow, Generation, MakerRow, Vouched
 from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen, checked_path, checksum_of
 
@@ -82,7 +82,7 @@ class Facts:
     named: Mapping[str, Sequence[FileRow]]
     seen: Mapping[str, Seen]
     strays: Mapping[str, Sequence[str]]
-    jobs: Mapping[int, JobRow]
+    jobs: Mapping[int, MakerRow]
     readers: Mapping[str, Sequence[int]]
     vouched: Mapping[str, Vouched]
     promised: Mapping[str, int]
@@ -152,7 +152,7 @@ def judge_row(facts: Facts, row: FileRow, problem: Problem) -> Case:
     return case(problem, *_lose(facts, row, seen, problem, what))
 
 
-def _wait_for(job: JobRow) -> str:
+def _wait_for(job: MakerRow) -> str:
     """Say what to do about the files of a job whose attempt is on its way."""
     return f"wait until {job.name} is finished, then look again"
 
@@ -211,7 +211,7 @@ def _lose(
     return told, Repair(word, problem, row.path, f"{what}; {told}", moves, (), tuple(rows))
 
 
-def _outdated(facts: Facts, job: JobRow) -> list[RowChange]:
+def _outdated(facts: Facts, job: MakerRow) -> list[RowChange]:
     """Return the change that makes a job outdated, if it is not already."""
     if job.inputs_digest is None:
         return []
@@ -304,7 +304,7 @@ def judge_stray(facts: Facts, path: str) -> Case | None:
 
 
 def _put_aside(
-    facts: Facts, path: str, seen: Seen, problem: Problem, what: str, redo: JobRow | None = None
+    facts: Facts, path: str, seen: Seen, problem: Problem, what: str, redo: MakerRow | None = None
 ) -> Case:
     """Return the case of a file that is not wanted where it is."""
     rows = tuple(_outdated(facts, redo)) if redo else ()
@@ -326,7 +326,7 @@ def _found_again(facts: Facts, row: FileRow, seen: Seen) -> Case:
     return Case(Problem.ORPHANED, row.path, seen.size, what, "the plan registers it again", fix)
 
 
-def _register_again(path: str, job: JobRow, known: Vouched) -> Case:
+def _register_again(path: str, job: MakerRow, known: Vouched) -> Case:
     """Return the case of a file whose row has gone, while its product and a manifest know it."""
     name = posixpath.basename(path)
     night: Night = ProductName.from_id(known.id_process).exposure.night

@@ -130,9 +130,9 @@ def reconcile(
             facts = _gather(database, place, options, doubts, plan_id, twice.result())
         strays = _strays(database, facts, doubts)
         before = read_memory(memory)
-        cases = [*_judge(facts, doubts)]
+        cases = [*_check(facts, doubts)]
         ripe = [path for path in strays if before.get(path) == facts.seen[path]]
-        cases += [*_judge_strays(facts, ripe, options)]
+        cases += [*_check_strays(facts, ripe, options)]
         if options.remember:
             write_memory(memory, {path: facts.seen[path] for path in strays})
     except OSError as error:
@@ -292,7 +292,7 @@ def _token(path: str) -> str:
 # --- judging -------------------------------------------------------------------------------
 
 
-def _judge(facts: Facts, doubts: _Doubts) -> Iterator[Case]:
+def _check(facts: Facts, doubts: _Doubts) -> Iterator[Case]:
     """Yield what is wrong with rows and the files they name."""
     second: set[str] = set()
     for same in facts.named.values():
@@ -320,7 +320,7 @@ def _trouble(row: rows.FileRow, seen: Seen | None, wrong: set[str]) -> Problem |
     return Problem.WRONG_CHECKSUM if row.path in wrong else None
 
 
-def _judge_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
+def _check_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
     """Yield what is to be done about files that two scans saw without a row."""
     now_s = clock.epoch_s()
     for path in ripe:

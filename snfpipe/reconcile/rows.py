@@ -22,7 +22,7 @@ from snfpipe.states import ACTIVE, MAY_REGISTER
 from snfpipe.storage.archive import main_of
 
 
-class JobRow(NamedTuple):
+class MakerRow(NamedTuple):
     """A job, as far as repairs are concerned with it."""
 
     id: int
@@ -160,10 +160,10 @@ def live_twice(session: Session) -> list[list[Generation]]:
     return found
 
 
-def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
+def jobs(session: Session, ids: Iterable[int]) -> dict[int, MakerRow]:
     """Return id -> job."""
     query = sa.select(Job.id, Job.name, Job.state, Job.inputs_digest, Job.reason)
-    return {row[0]: JobRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
+    return {row[0]: MakerRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
 
 
 def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
