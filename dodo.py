@@ -25,5 +25,5 @@ def task_production():
 
 
 def task_audit():
-    """Hold the production against what it owes: `doit audit`, or one of its subtasks."""
+    """Hold the production against what is expected of it: `doit audit`, or one of its subtasks."""
     yield from driver.audits()

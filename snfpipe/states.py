@@ -54,7 +54,7 @@ MEANING: dict[State, Meaning] = {
     State.RUNNING: Meaning("its script has taken the unit", active=True),
     State.ENDED: Meaning("its script is over, its products are not registered yet", active=True),
     State.DONE: Meaning("every expected product is registered", finished=True),
-    State.NOTHING_TO_DO: Meaning("owes nothing, with a reason", finished=True),
+    State.NOTHING_TO_DO: Meaning("nothing is expected of it, with a reason", finished=True),
     State.INCOMPLETE: Meaning("some expected products were not made", finished=True, failure=True),
     State.FAILED: Meaning("made nothing, with a reason", finished=True, failure=True),
     State.KILLED: Meaning("ended by a limit or a signal", finished=True, failure=True),

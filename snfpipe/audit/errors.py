@@ -160,7 +160,7 @@ def _job_findings(found: JobErrors) -> Iterator[Finding]:
         yield Finding(
             AUDIT, Kind.WRONG, job.name, job.task,
             f"{found.starts} start records in the ledger of one attempt",
-            "two scripts had the unit active: compare its products with `snf audit --verify`",
+            "two scripts took the unit: compare its products with `snf audit --verify`",
         )  # fmt: skip
     if job.state in FAILURES and not found.problems:
         yield Finding(

@@ -1,6 +1,6 @@
-"""check_job_output: what jobs owe, class by class, against what is registered for them.
+"""check_job_output: what is expected of jobs, class by class, against what is registered for them.
 
-What a job owes here is what it declared when it was planned; ``snf audit`` also asks raw
+What is expected of a job here is what it declared when it was planned; ``snf audit`` also asks raw
 exposures.
 """
 
@@ -23,7 +23,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
-from snfpipe.states import FAILURES, ACTIVE, FINISHED, State
+from snfpipe.states import ACTIVE, FAILURES, FINISHED, State
 from snfpipe.storage.archive import Watch
 
 AUDIT = "check_job_output"
@@ -41,7 +41,7 @@ def check_job_output(
     verify: bool = False,
     watch: Watch = lambda: None,
 ) -> Report:
-    """Count what jobs owe and what is registered for them; changes nothing.
+    """Count what is expected of jobs and what is registered for them; changes nothing.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ from snfpipe.names import INDEX_DIGITS, Night, ProductName
 from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.selection import expected_products
 from snfpipe.plans.unit_plan import ExpectedProduct
-from snfpipe.states import FAILURES, ACTIVE, FINISHED, State
+from snfpipe.states import ACTIVE, FAILURES, FINISHED, State
 from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
@@ -100,7 +100,7 @@ class _Books:
 def audit_products(
     project: Project, database: Database, *, verify: bool = False, watch: Watch = lambda: None
 ) -> Report:
-    """Hold the configured production's products against what it owes; changes nothing.
+    """Hold the configured production's products against what is expected; changes nothing.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _check(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding
 
 
 def _check_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Finding]:
-    """Yield the units that failed, and those not finished that owe something still."""
+    """Yield the units that failed, and those not finished of which something is expected still."""
     for unit in book.step.units:
         job = book.jobs.get(unit)
         task = f"{book.step.key}:{unit}"
@@ -264,7 +264,7 @@ def _check_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     expected, declared = book.expected.get(base), book.declared.get(base)
     task = f"{book.step.key}:{book.unit_of(base)}"
     if expected is None:
-        what = "registered, but no raw exposure owes it"
+        what = "registered, but no raw exposure calls for it"
     elif expected.reason:
         what = f"registered, though it should not be made: {expected.reason}"
     elif declared is None:
@@ -283,13 +283,14 @@ def _check_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
 
 
 def _check_not_expected(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
-    """Yield a product that a job promised, though no raw exposure owes it."""
+    """Yield a product that a job promised, though no raw exposure calls for it."""
     if job is None or job.state in ACTIVE or book.declared[base].reason:
         return
     task = f"{book.step.key}:{book.declared[base].unit}"
     yield Finding(
         AUDIT, Kind.UNEXPECTED, book.name_of(base), task,
-        "promised by its job and not made, though no raw exposure owes it", f"`snf why {task}`",
+        "promised by its job and not made, though no raw exposure calls for it",
+        f"`snf why {task}`",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from snfpipe.garbage import uncollected
 def check_job_output(
     jobs: tuple[str, ...], verify: bool, as_json: bool, as_csv: bool, only_findings: bool
 ) -> int:
-    """Count what jobs owe and what is registered for them, by class of file.
+    """Count what is expected of jobs and what is registered for them, by class of file.
 
     JOB is a job's name, STEP:UNIT, a step or a production; names may hold * ? [] (quoted). FILE
     is a job's file, or one that lists jobs. Without any: all jobs of the configured production.

@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "check_job_output": (
         "snfpipe.cli.audit_jobs:check_job_output",
-        "What jobs owe and what is registered, by class.",
+        "What is expected of jobs and registered, by class.",
     ),
     "job_attrition": (
         "snfpipe.cli.audit_jobs:job_attrition",

@@ -214,7 +214,7 @@ def _preview(one: Osiris, as_json: bool) -> int:
                     [(job.name, job.state, ended.outcome.state, ended.outcome.reason)
                      for job, ended in found])  # fmt: skip
     else:
-        click.echo("no job active has ended: nothing to finish")
+        click.echo("no active job has ended: nothing to finish")
     return 0
 
 

@@ -32,7 +32,7 @@ _CLEAR = "\x1b[H\x1b[J"
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/qstat2.json).")
 def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json: bool) -> None:
-    """List the jobs active of all productions: state, time, CPU time used and allowed.
+    """List the active jobs of all productions: state, time, CPU time used and allowed.
 
     All who watch share one look at the scheduler a cycle, which the database keeps. PATTERN is a
     shell pattern of job names (quoted). With --watch, a scheduler or a database that is away

@@ -154,7 +154,7 @@ def _check_pins(label: str, content: Mapping[str, Any], path: Path) -> None:
     for plan, entry in content["programs"].items():
         if entry["version"] == "*":
             raise ConfigError(
-                f"{label} does not say which version of {entry['name']} it runs; only HEAD is unpinned",
+                f"{label} does not say which version of {entry['name']} it runs; only HEAD may",
                 hint="write the version that the program reports with --version",
                 place=(Key(path) / "programs" / plan / "version")(),
             )

@@ -1,4 +1,4 @@
-"""Jobs active: those whose attempt is not finished, as whoever looks after them sees them."""
+"""Active jobs: those whose attempt is not finished, as whoever looks after them sees them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def active_jobs(
     states: frozenset[State] = ACTIVE,
     lost_since: datetime | None = None,
 ) -> list[ActiveJob]:
-    """Return jobs active (or in other `states`), and those given up as lost since a moment."""
+    """Return active jobs (or in other `states`), and those given up as lost since a moment."""
     wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)

@@ -1,4 +1,4 @@
-"""Cancelling: an operator's word to end jobs active."""
+"""Cancelling: an operator's word to end active jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Harvesting: what happened to the jobs active, and finishing those that are over.
+"""Harvesting: what happened to the active jobs, and finishing those that are over.
 
 One snapshot of the engine and one look at its accounting serve all jobs.  What is over is noted
 first, for all at once: state *ended*, and what the engine says of the end.  Then it is finished,
@@ -51,7 +51,7 @@ LATE = timedelta(days=7)
 
 
 class Harvester:
-    """Looks after jobs active, whoever submitted them.
+    """Looks after active jobs, whoever submitted them.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Harvester:
     def look(
         self, lost_since: datetime | None = None, between: Callable[[], bool] = lambda: True
     ) -> list[Finished]:
-        """Take one look at all jobs active; finish and register those that are over.
+        """Take one look at all active jobs; finish and register those that are over.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Harvester:
         return finished
 
     def note(self, lost_since: datetime | None = None) -> list[Over]:
-        """Bring the rows of jobs active up to date; return those that are over, not finished."""
+        """Bring the rows of active jobs up to date; return those that are over, not finished."""
         with uncollected():
             over = self._note(self._jobs(lost_since))
         if over:

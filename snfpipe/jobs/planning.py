@@ -1,8 +1,8 @@
 """Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
 
-Before an engine hears of a job, the database knows its attempt, its token, what it owes and the
-index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
-holds the whole spec, and who claimed it.
+Before an engine hears of a job, the database knows its attempt, its token, what is expected of it
+and the index of every product.  Whoever crashes after that leaves enough to go on: the attempt's
+row holds the whole spec, and who claimed it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from snfpipe.jobs.manifest import (
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
-from snfpipe.states import CLAIMABLE, MAY_REGISTER, FINISHED, State, check_change
+from snfpipe.states import CLAIMABLE, FINISHED, MAY_REGISTER, State, check_change
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
@@ -69,7 +69,7 @@ class _Row:
 
 
 def _is_free(row: _Row, inputs_digest: str) -> bool:
-    """Tell whether a unit may be claimed: nobody has it active, or has just finished the same."""
+    """Tell whether a unit may be claimed: it is not active, and was not just finished the same."""
     finished = row.state in FINISHED and row.inputs_digest == inputs_digest
     return row.state in CLAIMABLE and not finished
 
@@ -91,9 +91,9 @@ def claim(
     *,
     keep: bool = False,
 ) -> Planned:
-    """Claim every unit that nobody has active, finish those with a verdict, for good.
+    """Claim every unit that is not active, finish those with a verdict, for good.
 
-    Units that somebody has active, or has just finished from the same inputs, are in neither
+    Units that are active, or were just finished from the same inputs, are in neither
     part of the answer.  The manifests of verdicts are written.  With `keep`, jobs leave their
     products in the work folder, too.
     """
@@ -303,7 +303,7 @@ def _declare(
     plans: Sequence[tuple[int, UnitPlan]],
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
-    """Replace what jobs declared that they owe."""
+    """Replace what jobs declared that is expected of them."""
     store.change_in(
         session, sa.delete(Expected), Expected.job_id, [job_id for job_id, _plan in plans]
     )

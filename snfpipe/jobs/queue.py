@@ -1,4 +1,4 @@
-"""What runs and waits, for people: the jobs active of a database, as the last look saw them."""
+"""What runs and waits, for people: the active jobs of a database, as the last look saw them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import of_engine
-from snfpipe.jobs.queue_snapshot import Snapshot, SharedQueue, Usage, usage_of
+from snfpipe.jobs.queue_snapshot import SharedQueue, Snapshot, Usage, usage_of
 from snfpipe.states import ACTIVE, WITH_ENGINE, State
 from snfpipe.worker.spec import AttemptFolder
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job active; times in seconds, None where they are not known.
+    """An active job; times in seconds, None where they are not known.
 
     One that is not ``registered`` is of ``batch_jobs -L``.
     """
@@ -43,7 +43,7 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The jobs active, and when the engine was last looked at (UTC).
+    """The active jobs, and when the engine was last looked at (UTC).
 
     ``notices`` are the engine's words on what keeps jobs from starting.
     """
@@ -66,7 +66,7 @@ class Queue:
 
 
 def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str] = ()) -> Queue:
-    """Return the jobs active of an engine, of all productions; running ones first.
+    """Return the active jobs of an engine, of all productions; running ones first.
 
     Parameters
     ----------

@@ -65,6 +65,6 @@ def _refuse_another(stands: str | None, root: str) -> None:
     """Refuse a folder beside the one that is used; one that is gone for good holds nobody up."""
     if stands not in (None, root) and os.path.isdir(stands):
         raise Refused(
-            f"jobs active have their folders below {printable(stands)}, this site has {root}",
+            f"active jobs have their folders below {printable(stands)}, this site has {root}",
             hint="name that folder in the site's file (jobs), or use a database of your own",
         )

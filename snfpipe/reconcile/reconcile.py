@@ -2,7 +2,7 @@
 
 Rows and files are two streams in one order; where they differ is doubtful.  When the scan is over,
 doubtful files are looked at again, with fresh rows.  A file without a row counts only if it is
-old enough, no job active may be registering it, and the scan before saw it just so.  Equal
+old enough, no active job may be registering it, and the scan before saw it just so.  Equal
 bytes alone are nothing.  The audit changes nothing but its own memory.
 """
 

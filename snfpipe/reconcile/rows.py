@@ -32,7 +32,7 @@ class MakerRow(NamedTuple):
     reason: str
 
     @property
-    def active_jobs(self) -> bool:
+    def active(self) -> bool:
         """Whether an attempt is on its way."""
         return self.state in ACTIVE
 
@@ -216,7 +216,7 @@ def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
 
 
 def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
-    """Return the attempts that may still register: of jobs active, and lost ones come late."""
+    """Return the attempts that may still register: of active jobs, and lost ones come late."""
     query = (
         sa.select(Attempt.token)
         .join(Job, Job.id == Attempt.job_id)

@@ -131,7 +131,7 @@ def take_back(archive: Path, token: str, path: str) -> None:
 
 
 def set_aside(archive: Path, token: str, path: str) -> None:
-    """Move what lies at `path`, where it is not in the database, out of an attempt's way; it is kept."""
+    """Move a file that is not in the database out of an attempt's way; it is kept."""
     target = archive / path
     if target.exists() and not same(incoming(archive, token) / target.name, target):
         aside = archive / QUARANTINE / token

@@ -2,7 +2,7 @@
 
 doit's threads only ask and wait.  What they ask for at about the same time is selected in one
 query a step, claimed in one transaction, submitted in one call; one look a cycle serves all
-units active, those of other drivers and of dead ones included.  Killed anywhere, the next
+active units, those of other drivers and of dead ones included.  Killed anywhere, the next
 driver goes on from the database, the ledgers and the engine.
 """
 

@@ -79,7 +79,7 @@ def summarize(project: Project) -> Summary:
         jobs=dict(found.totals),
         failing=tuple(f"{t.task} {t.state}: {t.reason}" for t in found.problems),
         audit=verdict,
-        clean=verdict == "clean" and not found.failing,
+        clean=verdict == "OK" and not found.failing,
         places=_places(project, found),
     )
 

@@ -19,7 +19,7 @@ from snfpipe.jobs.active import active_jobs, of_engine
 from snfpipe.jobs.cancel import cancel as end_jobs
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.reopen import Failed, reopen
-from snfpipe.states import FAILURES, ACTIVE, State
+from snfpipe.states import ACTIVE, FAILURES, State
 from snfpipe.units.graph import Graph, Unit, build_graph, comes_before, select_units
 from snfpipe.units.job_rows import read_rows
 
@@ -81,7 +81,7 @@ def _retry(project: Project, units: list[Unit], dry_run: bool) -> list[Change]:
 
 
 def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False) -> list[Change]:
-    """End the jobs active among the units named, and finish them.
+    """End the active jobs among the units named, and finish them.
 
     Parameters
     ----------

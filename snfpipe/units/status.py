@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snfpipe.config.project import Project
-from snfpipe.states import FAILURES, ACTIVE, State
+from snfpipe.states import ACTIVE, FAILURES, State
 from snfpipe.units.decision import (
     NOT_CREATED,
     VALIDATED_OUTDATED,

@@ -292,7 +292,7 @@ def test_a_chain_leads_from_a_spectrum_to_raw_frames(case, word):
     up = [(depth, node.name) for depth, node in found.walk(found.parents)]
     assert up[0] == (1, "06_334_001_003_2_022_000_02-03_000.fits")
     assert (3, RAW_ARC) in up
-    assert len(up) == 7
+    assert len(up) == 14  # both channels of the exposure: they share the place of the source
     made = found.nodes[found.process].made_by
     assert made is not None
     assert (made.job, made.attempt, made.program) == (

@@ -199,7 +199,8 @@ class Synthetic:
             "process": "SELECT id_process, job.name, process.state, status, id_pose FROM process "
             "JOIN job ON job.id = job_id",
             "file": "SELECT path, area, size, checksum, id_process, role FROM file",
-            "expected": "SELECT job.name, id_process, fclass FROM expected JOIN job ON job.id = job_id",
+            "expected": "SELECT job.name, id_process, fclass FROM expected "
+            "JOIN job ON job.id = job_id",
             "process_parent": "SELECT child, parent FROM process_parent",
             "deleted_parent": "SELECT child, parent, job FROM deleted_parent",
             "measurement": "SELECT id_entity, job.name FROM measurement "

@@ -98,10 +98,10 @@ def rows_of(project: Project, database: Database, night: str) -> Rows:
                         value = session.scalar(sa.select(Target.name).where(Target.id == value))
                     if not column.key.startswith("id_") and column.key not in ("night",):
                         values[model.__tablename__, tail, column.key] = value
-        expected = expected_products(session, step, [night])
+        products = expected_products(session, step, [night])
         expected = frozenset(
             f"{it.exposure.run}/{it.channel}"
-            for it in expected
+            for it in products
             if (it.fclass, it.reason) == (22, None)
         )
     return Rows(tails, values, expected)

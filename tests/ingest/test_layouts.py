@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 
 from snfpipe.ingest.cards import Frame
-from snfpipe.ingest.frames import BadFits, frame_name, read_frame
 from snfpipe.ingest.diagnose import diagnose
+from snfpipe.ingest.frames import BadFits, frame_name, read_frame
 from snfpipe.names import RawName
 
 COMMON = {

@@ -10,7 +10,7 @@ import pytest
 
 from snfpipe.cli.plan import plan
 from tests.e2e.project import Project
-from tests.launch.conftest import LIST, NIGHTS, call, make_project, ordered, finish
+from tests.launch.conftest import LIST, NIGHTS, call, finish, make_project, ordered
 
 QUALITY = ("-p", "SAMPLE", "-m", "z")
 

@@ -12,7 +12,7 @@ from snfpipe.config.project import load_project
 from snfpipe.db.session import open_database
 from snfpipe.plans.selection import select
 from tests.e2e.project import Project
-from tests.launch.conftest import LIST, NIGHTS, call, ordered, finish
+from tests.launch.conftest import LIST, NIGHTS, call, finish, ordered
 
 STEPS = (("z", ()), ("c", ("-j", "SNF-0013-MINEz")), ("e", ("-j", "SNF-0013-MINEc")))
 

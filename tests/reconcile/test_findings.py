@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from snfpipe.errors import Refused, SnfError
-from tests.reconcile.conftest import CUBE, FOLDER, flip, scan, scan_twice, problems, words
+from tests.reconcile.conftest import CUBE, FOLDER, flip, problems, scan, scan_twice, words
 
 
 def test_a_finished_production_is_clean_and_needs_no_repairs(case):

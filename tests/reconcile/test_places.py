@@ -22,7 +22,7 @@ from snfpipe.storage.base import Place, Seen, checked_path, checksum_of
 from snfpipe.storage.local import LocalPlace
 from snfpipe.storage.opening import open_place
 from snfpipe.storage.remote import RemotePlace
-from tests.reconcile.conftest import CUBE, FOLDER, flip, fix, scan_twice, problems
+from tests.reconcile.conftest import CUBE, FOLDER, fix, flip, problems, scan_twice
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from tests.audit.conftest import Case
 from tests.reconcile.conftest import (
     CUBE,
     FOLDER,
-    flip,
     fix,
+    flip,
+    problems,
     scan,
     scan_twice,
     state_of,
     take_back,
-    problems,
     words,
 )
 

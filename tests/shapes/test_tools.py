@@ -17,7 +17,7 @@ from snfpipe.cli.status import status, why
 from snfpipe.config.project import load_project
 from snfpipe.launch.order import Order, understand
 from snfpipe.units.freshness import check
-from tests.launch.conftest import call, holds_schema, finish
+from tests.launch.conftest import call, finish, holds_schema
 from tests.shapes.conftest import Produced
 from tests.shapes.expected import PRODUCTS, STEPS, UNITS, stem
 from tests.shapes.project import Project, copy

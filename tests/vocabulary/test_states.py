@@ -6,12 +6,12 @@ import pytest
 
 from snfpipe.errors import Refused
 from snfpipe.states import (
+    ACTIVE,
     CLAIMABLE,
     FAILURES,
-    ACTIVE,
+    FINISHED,
     LEGAL,
     MEANING,
-    FINISHED,
     State,
     check_change,
 )
