@@ -58,7 +58,9 @@ class Project(e2e.Project):
 
     def observe(self, night: str, stars: Iterable[survey.Star]) -> None:
         """Write a night's raw frames, and ingest them."""
-        survey.write_night(self.root / "work" / "raw", night, stars)
+        stars, raw = list(stars), self.root / "work" / "raw"
+        survey.write_targets(raw, dict.fromkeys([*survey.STARS, *stars]))
+        survey.write_night(raw, night, stars)
         self.arrive()
 
     def content(self, path: str) -> dict[str, Any]:
