@@ -17,21 +17,33 @@ from snfpipe.wholefile import aside
 @click.command()
 @click.argument("label", required=False)
 @click.option("--shell", is_flag=True, help="Print what puts the version into a shell.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be switched.")
+@click.option("--install", is_flag=True, help="Install the programs of LABEL; no switch.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/version.json).")
-def version(label: str | None, shell: bool, dry_run: bool, as_json: bool) -> None:
-    """List the code versions, or switch the configured production to LABEL.
+def version(label: str | None, shell: bool, install: bool, dry_run: bool, as_json: bool) -> None:
+    """List the code versions, or switch the configured production to LABEL, or install LABEL.
+
+    The programs of a version that are no longer those of the tree are installed from the project's
+    history into .versions/LABEL, with the packages of its lock file.
 
     \b
     Example:
       snf_version
       snf_version SNF-02-02
+      snf_version --install SNF-02-02
       eval "$(snf_version --shell)"
     """
-    if sum(map(bool, (label, shell, as_json))) > 1 or (dry_run and not label):
-        raise click.UsageError("give one of: nothing, LABEL (with -n or without), --shell, --json")
+    if sum(map(bool, (label, shell, as_json))) > 1 or ((dry_run or install) and not label):
+        raise click.UsageError(
+            "give one of: nothing, LABEL (with -n or without), --install LABEL (the same), "
+            "--shell, --json"
+        )
     root = find_root()
-    if label:
+    if label and install:
+        from snfpipe.jobs.install import install_version
+
+        install_version(root, load_version(root, label), click.echo, dry_run=dry_run)
+    elif label:
         _switch(root, label, dry_run)
     elif shell:
         _print_shell(root)
