@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -89,8 +90,11 @@ def _print_shell(root: Path) -> None:
 
 def _print_list(root: Path, as_json: bool) -> None:
     """Print all versions, the configured one marked."""
+    from snfpipe.jobs.install import is_installed
+
     current = read_switch(root)["version"]
     versions = [load_version(root, label) for label in list_versions(root)]
+    edited = _edited(root)
     if as_json:
         print_json(
             [
@@ -99,6 +103,8 @@ def _print_list(root: Path, as_json: bool) -> None:
                     "number": found.number,
                     "released": found.released,
                     "current": found.label == current,
+                    "edited": edited.get(found.label, []),
+                    "installed": bool(found.commit) and is_installed(root, found),
                     "notes": found.notes,
                 }
                 for found in versions
@@ -118,3 +124,25 @@ def _print_list(root: Path, as_json: bool) -> None:
             for found in versions
         ],
     )
+    for label, words in edited.items():
+        click.echo(f"\n{label} was edited since it was released: {'; '.join(words)}")
+
+
+def _edited(root: Path) -> dict[str, list[str]]:
+    """Return label -> how a version was edited since it was first used, as far as that is known.
+
+    A list of versions needs no database: nothing is known where none answers.
+    """
+    from snfpipe.config.released import Kept, edited_versions
+    from snfpipe.db.quick import quick_look
+
+    found: dict[str, list[str]] = {}
+    with suppress(Exception):  # each driver has its own
+        site = load_project(root).site
+        with quick_look(site.database_url, root) as ask:
+            rows = ask(
+                "SELECT label, plan, digest, content FROM version_digest ORDER BY label, plan"
+            )
+        for it in edited_versions(root, [Kept(*row) for row in rows]):
+            found.setdefault(it.label, []).extend(it.differences)
+    return {label: list(dict.fromkeys(words)) for label, words in found.items()}

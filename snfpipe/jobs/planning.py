@@ -42,6 +42,7 @@ from snfpipe.jobs.manifest import (
     write_manifests,
 )
 from snfpipe.jobs.programs import Commands, commands_of
+from snfpipe.jobs.version_digest import hold_version
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
@@ -101,7 +102,7 @@ def claim(
     Raises
     ------
     Refused
-        The programs of the version are not at hand.
+        The programs of the version are not at hand, or its file was edited since it was used.
     """
     commands = commands_of(project, step)
 
@@ -141,6 +142,7 @@ def plan_jobs(
         Jobs leave their products in the work folder, too.
     """
     root.hold(session, project.site)
+    hold_version(session, project, step)
     production_id = ensure_production(session, project, step)
     variables = variables_of(project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
