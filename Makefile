@@ -33,7 +33,7 @@ help:
 	@echo 'make run     simulate a sample of nights, take them in, produce and audit them'
 	@echo 'make test    check the style, then run all tests, on SQLite and a private PostgreSQL'
 	@echo 'make soak    the tests again, with the long ones'
-	@echo 'make audit   what is owed against the database and the archive'
+	@echo 'make audit   what is expected against the database and the archive'
 	@echo 'make bench   all benchmarks; make bench BENCH=noop for benchmarks/noop.py'
 	@echo 'make docs    check the examples and links of the documentation'
 	@echo 'make lint    ruff, mypy, import-linter'

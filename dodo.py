@@ -1,7 +1,7 @@
 """What `doit` does here: every unit of the production that configs/production.toml names.
 
 A task a step, a subtask a unit (`doit extract_star:06_334`): the subtask is the job. Its action
-returns when the unit is settled; its target is the unit's manifest, its file dependencies are
+returns when the unit is finished; its target is the unit's manifest, its file dependencies are
 the manifests it may read. docs/doit.md says more; `snf status` and `snf why` explain.
 """
 
@@ -25,5 +25,5 @@ def task_production():
 
 
 def task_audit():
-    """Hold the production against what it owes: `doit audit`, or one of its subtasks."""
+    """Hold the production against what is expected of it: `doit audit`, or one of its subtasks."""
     yield from driver.audits()

@@ -133,7 +133,7 @@ def fill(root: Path) -> dict[str, int]:
             _products(cursor, step.key, step.production)
     cursor.execute("ANALYZE")
     connection.commit()
-    _settle(project, database)
+    _finish(project, database)
     connection.commit()
     connection.autocommit = True
     cursor.execute("VACUUM ANALYZE")  # as a server does by itself after a while
@@ -315,7 +315,7 @@ def _products(cursor: Cursor, key: str, production: str) -> None:
         cursor.execute("DROP TABLE made")
 
 
-def _settle(project: Project, database: Database) -> None:
+def _finish(project: Project, database: Database) -> None:
     """Give every job the digest of what is selected now, and its manifest."""
     with database.write() as session:
         session.execute(sa.text("SET LOCAL session_replication_role = replica"))

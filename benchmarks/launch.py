@@ -163,9 +163,9 @@ def ours(root: Path, environment: dict[str, str], database: Database, turn: int)
             ),
             {"like": f"SNF-0203-BENCH{turn}e-%"},
         ).one()
-        owed = session.scalar(sa.text("SELECT count(*) FROM expected"))
+        expected = session.scalar(sa.text("SELECT count(*) FROM expected"))
     assert tuple(rows) == (TARGETS, TARGETS), rows
-    print(f"ours: {TARGETS} jobs in {elapsed_s:.2f} s ({owed} products owed so far)")
+    print(f"ours: {TARGETS} jobs in {elapsed_s:.2f} s ({expected} products expected so far)")
     empty(root, environment)
     return elapsed_s
 

@@ -1,7 +1,7 @@
 """A survey with nothing to do: `doit` here beside a bare doit with the same graph.
 
 1,700 nights and 1,300 targets, 6 steps over nights and 6 over targets, 15 nights a target: 18,000
-units that are all settled.  Ours reads configuration, lists and database, looks at manifests,
+units that are all finished.  Ours reads configuration, lists and database, looks at manifests,
 asks for new frames and says that nothing is to be done; the bare doit has the same tasks with the
 same targets and file dependencies written out, and doit's fastest stock backend.  Both run in
 turns, with their imports, in one folder.  Ours also looks at the 78,000 raw frames on disk for
@@ -164,8 +164,8 @@ def observe(root: Path) -> None:
     database.close()
 
 
-def settle(root: Path) -> list[list[object]]:
-    """Give every unit a settled job with the digest that is selected now; return the graph."""
+def finish(root: Path) -> list[list[object]]:
+    """Give every unit a finished job with the digest that is selected now; return the graph."""
     project = load_project(root)
     database = open_database(project.site.database_url, root)
     with database.write() as session:
@@ -211,7 +211,7 @@ def main() -> int:
         root = Path(folder)
         make_configuration(root)
         observe(root)
-        graph = settle(root)
+        graph = finish(root)
         assert len(graph) == 6 * NIGHTS + 6 * TARGETS
         (root / "graph.json").write_text(json.dumps(graph))
         (root / "bare.py").write_text(BARE)

@@ -51,12 +51,12 @@ def plan_of(night: str) -> UnitPlan:
     """Plan a night of 200 products, each made from the night's raw frame."""
     plan = unit_plan(night, [1])
     [given] = plan.inputs
-    owed = tuple(
+    expected = tuple(
         ExpectedProduct(ExposureId(Night.parse(night), 1, 3), 4, 22, number, plan.items[0].item,
                     f"cube{number}", (given.id_process,))
         for number in range(PRODUCTS)
     )  # fmt: skip
-    return replace(plan, expected=owed)
+    return replace(plan, expected=expected)
 
 
 def leave(spec: JobSpec, content: bytes) -> None:
@@ -156,15 +156,15 @@ def take_turn(folder: Path, url: str) -> Turn:
     stop = threading.Event()
     watch = threading.Thread(target=count_connections, args=(url, most, stop))
     watch.start()
-    settled: list[Event] = []
-    osiris = Osiris(bench.project, bench.database, bench.engine, settled.append)
+    finished: list[Event] = []
+    osiris = Osiris(bench.project, bench.database, bench.engine, finished.append)
     osiris.begin()
     began = time.perf_counter()
     osiris.cycle()
     ours_s = time.perf_counter() - began
     stop.set()
     watch.join()
-    done = sum(event.state == "done" for event in settled)
+    done = sum(event.state == "done" for event in finished)
     live = bench.live()
     whole = sum((bench.project.site.archive / path).stat().st_size == SIZE for path in live)
     manifests = sum(1 for _path in bench.project.site.jobs.rglob("*.manifest"))

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a trouble stands: a file, and a line or a field in it."""
+    """Where a problem stands: a file, and a line or a field in it."""
 
     file: str
     line: int | None = None

@@ -43,7 +43,7 @@ def _match(pattern: re.Pattern[str], text: str, kind: str, example: str) -> re.M
     return match
 
 
-#: How many digits at the end of a process id are the index III, and before it the version.
+#: How many digits at the end of a process id are the index, and before it the version.
 INDEX_DIGITS, VERSION_DIGITS = 3, 4
 #: How many digits at its end are not those of exposure and channel: class, version, index.
 ENTITY_END = 13

@@ -1,7 +1,7 @@
 """The states of a job and their legal changes: the one table every tool takes its words from.
 
-A job is one unit (a night or a target) of one production.  It is *in hand* while an attempt
-may still write to it, and *settled* when nothing will happen to it unless somebody asks or
+A job is one unit (a night or a target) of one production.  It is *active* while an attempt
+may still write to it, and *finished* when nothing will happen to it unless somebody asks or
 its inputs change.  ``not created``, ``waiting``, ``outdated`` and the like are not states of a
 job row: they follow from a production's list, graph and manifests.
 """
@@ -40,28 +40,30 @@ class Meaning:
     """What a state implies for those who wait for the job."""
 
     text: str
-    in_hand: bool = False
-    settled: bool = False
+    active: bool = False
+    finished: bool = False
     failure: bool = False
 
 
 MEANING: dict[State, Meaning] = {
     State.CREATED: Meaning("has a row, no attempt is on its way"),
-    State.CLAIMED: Meaning("an attempt owns it, the engine may not know it yet", in_hand=True),
-    State.HELD: Meaning("with the engine, held back", in_hand=True),
-    State.QUEUED: Meaning("with the engine, waiting for a slot", in_hand=True),
-    State.QUEUE_ERROR: Meaning("with the engine, which cannot start it", in_hand=True),
-    State.RUNNING: Meaning("its script has taken the unit", in_hand=True),
-    State.ENDED: Meaning("its script is over, its products are not registered yet", in_hand=True),
-    State.DONE: Meaning("every owed product is registered", settled=True),
-    State.NOTHING_TO_DO: Meaning("owes nothing, with a reason", settled=True),
-    State.INCOMPLETE: Meaning("some owed products were not made", settled=True, failure=True),
-    State.FAILED: Meaning("made nothing, with a reason", settled=True, failure=True),
-    State.KILLED: Meaning("ended by a limit or a signal", settled=True, failure=True),
-    State.LOST: Meaning("left no trace in queue, accounting or ledger", settled=True, failure=True),
-    State.CANCELLED: Meaning("ended on an operator's word", settled=True, failure=True),
-    State.WAIVED: Meaning("known to be missing, with a reason and a name", settled=True),
-    State.VALIDATED: Meaning("checked and closed: read only", settled=True),
+    State.CLAIMED: Meaning("an attempt owns it, the engine may not know it yet", active=True),
+    State.HELD: Meaning("with the engine, held back", active=True),
+    State.QUEUED: Meaning("with the engine, waiting for a slot", active=True),
+    State.QUEUE_ERROR: Meaning("with the engine, which cannot start it", active=True),
+    State.RUNNING: Meaning("its script has taken the unit", active=True),
+    State.ENDED: Meaning("its script is over, its products are not registered yet", active=True),
+    State.DONE: Meaning("every expected product is registered", finished=True),
+    State.NOTHING_TO_DO: Meaning("nothing is expected of it, with a reason", finished=True),
+    State.INCOMPLETE: Meaning("some expected products were not made", finished=True, failure=True),
+    State.FAILED: Meaning("made nothing, with a reason", finished=True, failure=True),
+    State.KILLED: Meaning("ended by a limit or a signal", finished=True, failure=True),
+    State.LOST: Meaning(
+        "left no trace in queue, accounting or ledger", finished=True, failure=True
+    ),
+    State.CANCELLED: Meaning("ended on an operator's word", finished=True, failure=True),
+    State.WAIVED: Meaning("known to be missing, with a reason and a name", finished=True),
+    State.VALIDATED: Meaning("checked and closed: read only", finished=True),
 }
 
 _OUTCOMES = frozenset(
@@ -93,11 +95,11 @@ LEGAL: dict[State, frozenset[State]] = {
     State.VALIDATED: frozenset({State.CREATED, State.DONE, State.INCOMPLETE}),
 }
 
-IN_HAND = frozenset(state for state, meaning in MEANING.items() if meaning.in_hand)
-SETTLED = frozenset(state for state, meaning in MEANING.items() if meaning.settled)
+ACTIVE = frozenset(state for state, meaning in MEANING.items() if meaning.active)
+FINISHED = frozenset(state for state, meaning in MEANING.items() if meaning.finished)
 FAILURES = frozenset(state for state, meaning in MEANING.items() if meaning.failure)
 #: Of a job whose products may yet be registered: a late end corrects a loss.
-MAY_REGISTER = IN_HAND | {State.LOST}
+MAY_REGISTER = ACTIVE | {State.LOST}
 CLAIMABLE = frozenset(state for state in State if State.CLAIMED in LEGAL[state])
 
 

@@ -26,7 +26,7 @@ from snfpipe.declarations.unit_kinds import NIGHT
 from snfpipe.engines.base import Engine
 from snfpipe.engines.local import LocalEngine
 from snfpipe.jobs.harvest import Harvester
-from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.manifest import Finished
 from snfpipe.jobs.planning import Planned, claim
 from snfpipe.jobs.register import restore_manifests
 from snfpipe.jobs.submit import Submitter
@@ -64,25 +64,25 @@ class Bench:
     def harvester(self) -> Harvester:
         return Harvester(self.project, self.database, self.engine)
 
-    def settle(self, submitter: Submitter | None = None, timeout_s: float = 60) -> list[Settled]:
-        """Drive until nothing is in hand."""
+    def finish(self, submitter: Submitter | None = None, timeout_s: float = 60) -> list[Finished]:
+        """Drive until nothing is active."""
         submitter, harvester = submitter or self.submitter(), self.harvester()
         deadline = time.monotonic() + timeout_s
-        settled: list[Settled] = []
+        finished: list[Finished] = []
         while self.count("SELECT count(*) FROM job WHERE state IN ('claimed', 'held', 'queued', "
                          "'queue error', 'running', 'ended')"):  # fmt: skip
             assert time.monotonic() < deadline, "jobs do not end"
             submitter.send()
-            settled += harvester.look()
+            finished += harvester.look()
             time.sleep(0.02)
-        return settled
+        return finished
 
-    def run(self, plans: Iterable[UnitPlan]) -> list[Settled]:
-        """Claim, submit and settle."""
+    def run(self, plans: Iterable[UnitPlan]) -> list[Finished]:
+        """Claim, submit and finish."""
         planned = self.claim(plans)
         submitter = self.submitter()
         submitter.add(planned.claimed)
-        return [*planned.settled, *self.settle(submitter)]
+        return [*planned.finished, *self.finish(submitter)]
 
     def restore(self) -> None:
         """Write the manifests that a kill left missing."""
@@ -107,7 +107,7 @@ class Bench:
         ))  # fmt: skip
 
     def hold_together(self) -> None:
-        """Hold what must be true of rows, files and manifests whenever nothing is in hand."""
+        """Hold what must be true of rows, files and manifests whenever nothing is active."""
         place = self.project.site.archive
         rows = self.rows("SELECT path, size FROM file WHERE area = 'archive'")
         assert len({path for path, _size in rows}) == len(rows)
@@ -137,7 +137,7 @@ def unit_plan(
     auxiliary: bool = True,
 ) -> UnitPlan:
     """Plan a night: for each exposure a cube (with a plot) and a spectrum made from the cube."""
-    inputs, items, owed = [], [], []
+    inputs, items, expected = [], [], []
     for run in exposures:
         exposure = ExposureId(Night.parse(night), run, 3)
         raw = f"{exposure.id_exposure}40170000000000"
@@ -146,12 +146,12 @@ def unit_plan(
         )
         items.append(Item(f"{exposure}_B", {"object": (raw,)}, {"value": value}))
         cube = f"{exposure.id_exposure}40220000203"
-        owed += [
+        expected += [
             ExpectedProduct(exposure, 4, 22, 0, f"{exposure}_B", "cube", (raw,),
                         auxiliary={"plot": "png"} if auxiliary else {}),
             ExpectedProduct(exposure, 4, 38, 100, f"{exposure}_B", "spectrum", (cube, raw)),
         ]  # fmt: skip
-    return UnitPlan(night, tuple(inputs), tuple(items), tuple(owed), verdict)
+    return UnitPlan(night, tuple(inputs), tuple(items), tuple(expected), verdict)
 
 
 def observe(database: Database, nights: Iterable[str]) -> None:

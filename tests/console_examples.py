@@ -8,9 +8,9 @@ An example is a fenced block of kind ``console``. The line above its fence says 
 A fenced block of any kind below ``<!-- file: PATH -->`` is written to that path before any example
 is run.
 
-In the block a line that begins with ``$ `` is a command, which ends with 0, or with N where it
-closes with the comment ``# exit N``. The lines below it are lines of its output, in order; ``...``
-stands for any text in a line, and by itself for any lines.
+In the block a line that begins with ``$ `` is a command, which exits with status 0, or with N
+where it closes with the comment ``# exit N``. The lines below it are lines of its output, in order;
+``...`` stands for any text in a line, and by itself for any lines.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.errors import BadName, told
 from snfpipe.names import Night, VersionName
-from snfpipe.states import IN_HAND
+from snfpipe.states import ACTIVE
 from snfpipe.storage import archive
 from snfpipe.storage.archive import Watch
 
@@ -25,7 +25,7 @@ AUDIT = "products"
 
 _NIGHTS_AT_ONCE = 100
 
-#: What :func:`trouble` says first of a file that is not there.
+#: What :func:`problem` says first of a file that is not there.
 ABSENT = "not there"
 
 
@@ -85,7 +85,7 @@ def audit_archive(
             if path not in rows:
                 continue
             row = rows[path]
-            what = trouble(place / path, row.size, row.checksum, verify=verify)
+            what = problem(place / path, row.size, row.checksum, verify=verify)
             if what:
                 lost.add(row.id_process)
                 state = "" if row.state == "live" else f"{row.state}, "
@@ -96,7 +96,7 @@ def audit_archive(
                 )  # fmt: skip
         findings += [
             Finding(AUDIT, Kind.UNEXPECTED, os.path.basename(path), path,
-                    "in the archive, and no row knows of it", "`srb_cleanup` sets it aside")
+                    "in the archive, and it is not in the database", "`srb_cleanup` sets it aside")
             for path in sorted(_not_in_hand(database, strange))
         ]  # fmt: skip
     return lost, findings
@@ -122,9 +122,9 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
     for path in paths:
         with suppress(BadName):
             ids[archive.main_of(os.path.basename(path)).id_process] = path
-    owed = sa.select(Expected.id_process).join(Job, Job.id == Expected.job_id)
+    expected = sa.select(Expected.id_process).join(Job, Job.id == Expected.job_id)
     with database.read() as session:
-        query = owed.where(Job.state.in_(IN_HAND))
+        query = expected.where(Job.state.in_(ACTIVE))
         on_their_way = store.scalars_in(session, query, Expected.id_process, ids)
         return {*paths} - {ids[ident] for ident in on_their_way}
 
@@ -132,7 +132,7 @@ def _not_in_hand(database: Database, paths: Collection[str]) -> set[str]:
 # --- one file ------------------------------------------------------------------------------
 
 
-def trouble(path: Path, size: int, checksum: str, *, verify: bool) -> str:
+def problem(path: Path, size: int, checksum: str, *, verify: bool) -> str:
     """Return what is wrong with a registered file, nothing if it is as it was registered.
 
     Parameters
@@ -162,9 +162,9 @@ def trouble(path: Path, size: int, checksum: str, *, verify: bool) -> str:
     return fits_trouble(path) if path.suffix == ".fits" else ""
 
 
-def kind_of(trouble: str) -> Kind:
-    """Return the kind of what :func:`trouble` says."""
-    return Kind.MISSING if trouble.startswith(ABSENT) else Kind.WRONG
+def kind_of(problem: str) -> Kind:
+    """Return the kind of what :func:`problem` says."""
+    return Kind.MISSING if problem.startswith(ABSENT) else Kind.WRONG
 
 
 def fits_trouble(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 Units come with their words from :mod:`snfpipe.units.status`, which knows what is outdated and
 who waits for whom; here they are counted, and followed along the chain of the steps.  A unit
-*goes on* from a step where it is settled and no failure; it *stops* at the first step where it
+*goes on* from a step where it is finished and no failure; it *stops* at the first step where it
 does not.  A target goes on from a step of nights as long as one of its nights does.
 """
 
@@ -77,7 +77,7 @@ def _states(steps: Sequence[Step], units: Iterable[UnitState], title: str) -> Re
         if unit.word in _FAILING:
             findings.append(
                 Finding(AUDIT, Kind.FAILED, unit.task, unit.step, f"{unit.word}: {unit.reason}",
-                        f"mend the cause, then `snf retry {unit.task}` and `doit`")
+                        f"fix the cause, then `snf retry {unit.task}` and `doit`")
             )  # fmt: skip
         elif unit.word not in GOES_ON:
             open_units[unit.step, unit.word].append(unit)
@@ -93,7 +93,7 @@ def _states(steps: Sequence[Step], units: Iterable[UnitState], title: str) -> Re
 
 
 def _open(units: Sequence[UnitState]) -> Finding:
-    """Return one finding for the units of a step in one state that is not settled."""
+    """Return one finding for the units of a step in one state that is not finished."""
     first = units[0]
     what = f"{len(units)} unit{'s' if len(units) > 1 else ''} '{first.word}'"
     if first.waits_for:

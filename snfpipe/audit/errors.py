@@ -1,4 +1,4 @@
-"""jobErrors: results and errors of jobs, and the troubles of a production put into groups."""
+"""jobErrors: results and errors of jobs, and the problems of a production put into groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
 from snfpipe.db.models import Attempt, Expected, Job
 from snfpipe.db.session import Database
-from snfpipe.states import FAILURES, SETTLED
+from snfpipe.states import FAILURES, FINISHED
 from snfpipe.worker import ledger
 from snfpipe.worker.spec import AttemptFolder
 
@@ -51,7 +51,7 @@ class JobErrors:
     results: int = 0
     with_errors: int = 0
     starts: int = 0
-    troubles: dict[str, _Trouble] = field(default_factory=dict)
+    problems: dict[str, _Trouble] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -84,7 +84,7 @@ def job_errors(project: Project, database: Database, words: Sequence[str]) -> Re
             (one.job.name, it.pattern.severity, it.pattern.group, it.lines, it.example,
              it.pattern.meaning)
             for one in found
-            for it in one.troubles.values()
+            for it in one.problems.values()
         ),
         findings=tuple(finding for one in found for finding in _job_findings(one)),
         notes=tuple(one.line for one in found),
@@ -115,7 +115,7 @@ def read_job(project: Project, patterns: Sequence[Pattern], job: JobRef) -> JobE
                     spoilt.update(item for item in items if item in line)
         found.starts = sum(it["kind"] == "starting" for it in ledger.read(folder.ledger))
     found.results = len(items)
-    found.with_errors = len(spoilt) or len(found.troubles)
+    found.with_errors = len(spoilt) or len(found.problems)
     return found
 
 
@@ -148,9 +148,9 @@ def _lines(path: Path) -> Iterator[str]:
 def _note(found: JobErrors, pattern: Pattern | None, text: str) -> None:
     """Count a text that a pattern knows."""
     if pattern is not None:
-        trouble = found.troubles.setdefault(pattern.key, _Trouble(pattern))
-        trouble.lines += 1
-        trouble.example = trouble.example or text[:_EXAMPLE]
+        problem = found.problems.setdefault(pattern.key, _Trouble(pattern))
+        problem.lines += 1
+        problem.example = problem.example or text[:_EXAMPLE]
 
 
 def _job_findings(found: JobErrors) -> Iterator[Finding]:
@@ -160,13 +160,13 @@ def _job_findings(found: JobErrors) -> Iterator[Finding]:
         yield Finding(
             AUDIT, Kind.WRONG, job.name, job.task,
             f"{found.starts} start records in the ledger of one attempt",
-            "two scripts had the unit in hand: compare its products with `snf audit --verify`",
+            "two scripts took the unit: compare its products with `snf audit --verify`",
         )  # fmt: skip
-    if job.state in FAILURES and not found.troubles:
+    if job.state in FAILURES and not found.problems:
         yield Finding(
             AUDIT, Kind.FAILED, job.name, job.task, f"{job.state}: {job.reason}", _ADD_PATTERN
         )
-    for it in found.troubles.values():
+    for it in found.problems.values():
         kind = Kind.FAILED if it.pattern.severity == "error" else Kind.WRONG
         what = f"{it.pattern.group}: {it.example}"
         action = it.pattern.next_step(configured=bool(job.step))
@@ -178,7 +178,7 @@ def _job_findings(found: JobErrors) -> Iterator[Finding]:
 
 @dataclass
 class _Group:
-    """Jobs and products with the same trouble."""
+    """Jobs and products with the same problem."""
 
     pattern: Pattern | None
     excused: bool
@@ -187,7 +187,7 @@ class _Group:
 
 
 def error_groups(project: Project, database: Database, words: Sequence[str] = ()) -> Report:
-    """Put the troubles of productions into groups: "37 jobs: no arc in night".
+    """Put the problems of productions into groups: "37 jobs: no arc in night".
 
     Only the database is asked: the reasons of failed jobs, and of products that were not made.
     """
@@ -221,7 +221,7 @@ def error_groups(project: Project, database: Database, words: Sequence[str] = ()
 def _group(
     session: Session, jobs: dict[int, JobRef], patterns: Sequence[Pattern]
 ) -> dict[tuple[str, str], _Group]:
-    """Return (step, what the trouble is called) -> group."""
+    """Return (step, what the problem is called) -> group."""
     groups: dict[tuple[str, str], _Group] = {}
     told: defaultdict[int, Counter[tuple[str, bool]]] = defaultdict(Counter)
     text = sa.func.coalesce(Expected.failure, Expected.reason)
@@ -232,7 +232,7 @@ def _group(
         .group_by(Expected.job_id, text, Expected.failure.is_(None))
     )
     for job_id, reason, planned, count in session.execute(query):
-        if job_id in jobs and jobs[job_id].state in SETTLED:
+        if job_id in jobs and jobs[job_id].state in FINISHED:
             told[job_id][reason, bool(planned)] += count
     for job in jobs.values():
         if job.state in FAILURES and not told[job.id]:

@@ -19,7 +19,7 @@ class Kind(StrEnum):
     UNEXPECTED = "unexpected"  # it should not
     WRONG = "wrong"  # it is not as it should be
     FAILED = "failed"  # a unit that did not get to its end
-    WAITING = "waiting"  # a unit that is not settled yet
+    WAITING = "waiting"  # a unit that is not finished yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """``clean``, or how many findings of which kind."""
+        """``OK``, or how many findings of which kind."""
         return verdict(self.findings)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,10 +87,10 @@ class Report:
 
 
 def verdict(findings: Iterable[Finding]) -> str:
-    """Return ``clean``, or how many findings there are, of which kinds."""
+    """Return ``OK``, or how many findings there are, of which kinds."""
     kinds = Counter(str(finding.kind) for finding in findings)
     if not kinds:
-        return "clean"
+        return "OK"
     count = kinds.total()
     told = ", ".join(f"{number} {kind}" for kind, number in kinds.items())
     return f"{count} finding{'s' if count > 1 else ''} ({told})"

@@ -1,6 +1,6 @@
-"""check_job_output: what jobs owe, class by class, against what is registered for them.
+"""check_job_output: what is expected of jobs, class by class, against what is registered for them.
 
-What a job owes here is what it declared when it was planned; ``snf audit`` also asks raw
+What is expected of a job here is what it declared when it was planned; ``snf audit`` also asks raw
 exposures.
 """
 
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from snfpipe import fclass
-from snfpipe.audit.archived import kind_of, trouble
+from snfpipe.audit.archived import kind_of, problem
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.scope import JobRef, condition, select_jobs
 from snfpipe.config.project import Project
@@ -23,7 +23,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Expected, File, Job, Process
 from snfpipe.db.session import Database
 from snfpipe.names import ProductName
-from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.states import ACTIVE, FAILURES, FINISHED, State
 from snfpipe.storage.archive import Watch
 
 AUDIT = "check_job_output"
@@ -41,7 +41,7 @@ def check_job_output(
     verify: bool = False,
     watch: Watch = lambda: None,
 ) -> Report:
-    """Count what jobs owe and what is registered for them; changes nothing.
+    """Count what is expected of jobs and what is registered for them; changes nothing.
 
     Parameters
     ----------
@@ -106,12 +106,12 @@ def _counts(session: Session, chosen: sa.ColumnElement[bool]) -> tuple[list[Row]
     )  # fmt: skip
     rows = []
     uneven = False
-    for major, minor, owed, there in session.execute(query):
-        uneven |= owed != there
+    for major, minor, expected, there in session.execute(query):
+        uneven |= expected != there
         if major is not None:
-            fraction = round(there / owed, 3)
+            fraction = round(there / expected, 3)
             code = fclass.code(major, minor)
-            rows.append((code, owed, there, fraction, fclass.meaning(major, minor)))
+            rows.append((code, expected, there, fraction, fclass.meaning(major, minor)))
     return sorted(rows), uneven
 
 
@@ -120,7 +120,7 @@ def _uneven(
 ) -> Iterator[Finding]:
     """Yield the promised products that are not live, and the live ones that nobody promised.
 
-    A job that is not settled yet is one finding.
+    A job that is not finished yet is one finding.
     """
     promised, live, both = _promised_and_live(chosen)
     query = (
@@ -131,13 +131,13 @@ def _uneven(
     )
     missing: list[tuple[JobRef, str]] = []
     waiting: Counter[int] = Counter()
-    for owner, owed, maker, product in session.execute(query):
-        job = jobs[maker if owed is None else owner]
-        if owed is not None and job.state not in SETTLED:
+    for owner, expected, maker, product in session.execute(query):
+        job = jobs[maker if expected is None else owner]
+        if expected is not None and job.state not in FINISHED:
             waiting[job.id] += 1
-        elif owed is not None and job.state is not State.WAIVED:
-            missing.append((job, owed))
-        elif owed is None and job.state not in IN_HAND:  # else it promised the next generation
+        elif expected is not None and job.state is not State.WAIVED:
+            missing.append((job, expected))
+        elif expected is None and job.state not in ACTIVE:  # else it promised the next generation
             name = str(ProductName.from_id(product))
             yield Finding(
                 AUDIT, Kind.UNEXPECTED, name, job.name,
@@ -146,7 +146,7 @@ def _uneven(
     yield from _missing(session, missing)
     for job_id, count in waiting.items():
         job = jobs[job_id]
-        what = f"{count} products owed, the job is '{job.state}'"
+        what = f"{count} products expected, the job is '{job.state}'"
         yield Finding(AUDIT, Kind.WAITING, job.name, job.task, what, "`doit` makes them")
 
 
@@ -191,7 +191,7 @@ def _spoilt(
     )
     for job_id, name, path, size, checksum in session.execute(query):
         watch()
-        what = trouble(archive / path, size, checksum, verify=True)
+        what = problem(archive / path, size, checksum, verify=True)
         if what:
             told = f"registered by {jobs[job_id].name}; its file is {what}"
             yield Finding(AUDIT, kind_of(what), name, path, told, "`srb_cleanup` plans the repair")

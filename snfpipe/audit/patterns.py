@@ -23,7 +23,7 @@ _RETRY, _LAUNCH_AGAIN = "`snf retry`", "`batch_jobs ... -s --retry`"
 _REASONS_SHOWN = 4
 _LONGEST = 2_000  # characters of a line that are looked at
 
-# What differs between two units with the same trouble: files, ids of nights and poses, numbers.
+# What differs between two units with the same problem: files, ids of nights and poses, numbers.
 _PARTICULARS = re.compile(
     r"\S*[0-9]{2}_[0-9]{3}(_[0-9A-Z]+)*\S*|/\S+|\b[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?\b"
 )
@@ -31,7 +31,7 @@ _PARTICULARS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One kind of trouble."""
+    """One kind of problem."""
 
     key: str
     tools: tuple[str, ...]

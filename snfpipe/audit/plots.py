@@ -11,7 +11,7 @@ from snfpipe.audit.findings import Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Colours by what a state means for the operator: settled, on its way, failing, open.
+#: Colours by what a state means for the operator: finished, on its way, failing, open.
 _COLOURS = {
     "done": "#2a7f4f", "validated": "#14532d", "nothing to do": "#a3c9a8", "waived": "#c9bfa3",
     "incomplete": "#e8a33d", "failed": "#c0392b", "killed": "#8e2420", "lost": "#5b2333",
@@ -115,19 +115,19 @@ def plot_products(report: Report, path: Path) -> None:
     names = [_plain(f"{row['step']}  {row['class']}") for row in table]
     figure = Figure(figsize=(10, 0.3 * len(table) + 1.2), layout="constrained", dpi=110)
     axis = figure.subplots()
-    owed = [max(row["owed"] + row["excused"], row["registered"], 1) for row in table]
+    expected = [max(row["expected"] + row["excused"], row["registered"], 1) for row in table]
     start = [0.0] * len(table)
     for name, colour, counts in (
         ("archived", "#2a7f4f", [row["archived"] for row in table]),
         ("registered only", "#e8a33d", [row["registered"] - row["archived"] for row in table]),
         ("excused", "#a3c9a8", [row["excused"] for row in table]),
-        ("missing", "#c0392b", [max(0, row["owed"] - row["registered"]) for row in table]),
+        ("missing", "#c0392b", [max(0, row["expected"] - row["registered"]) for row in table]),
     ):
-        share = [100 * count / of for count, of in zip(counts, owed, strict=True)]
+        share = [100 * count / of for count, of in zip(counts, expected, strict=True)]
         axis.barh(names, share, left=start, color=colour, label=name)
         start = [a + b for a, b in zip(start, share, strict=True)]
     for n, row in enumerate(table):
-        axis.text(101, n, f"{row['registered']} of {row['owed']}", va="center", fontsize=8)
+        axis.text(101, n, f"{row['registered']} of {row['expected']}", va="center", fontsize=8)
     axis.set_xlim(0, 114)
     axis.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
     axis.invert_yaxis()

@@ -1,9 +1,9 @@
 """Expected, declared, registered, archived: the products of a production, held against each other.
 
-What is owed follows from raw exposures and the plans' rules alone.  A product that is missing
+What is expected follows from raw exposures and the plans' rules alone.  A product that is missing
 is excused where its plan says why it cannot be made from what was observed, where its unit was
 waived, or where somebody has marked one of its ancestors as bad; every other one is a finding
-with the reason that is known.  Units that are not settled are one finding each.
+with the reason that is known.  Units that are not finished are one finding each.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from snfpipe import fclass
 from snfpipe.audit.ancestors import audit_ancestors, audit_deletions
 from snfpipe.audit.archived import audit_archive
+from snfpipe.audit.doubtful import doubtful_spectra
 from snfpipe.audit.findings import Finding, Kind, Report
 from snfpipe.audit.raw_frames import audit_raw_frames
 from snfpipe.config.project import Project
@@ -29,13 +30,13 @@ from snfpipe.names import INDEX_DIGITS, Night, ProductName
 from snfpipe.plans.observed import SurveySoFar
 from snfpipe.plans.selection import expected_products
 from snfpipe.plans.unit_plan import ExpectedProduct
-from snfpipe.states import FAILURES, IN_HAND, SETTLED, State
+from snfpipe.states import ACTIVE, FAILURES, FINISHED, State
 from snfpipe.storage.archive import Watch
 
 AUDIT = "products"
 
 COLUMNS = (
-    "step", "class", "owed", "excused", "declared", "registered", "archived", "meaning",
+    "step", "class", "expected", "excused", "declared", "registered", "archived", "meaning",
 )  # fmt: skip
 
 _BASE_DIGITS = 22  # of a process id without its index, leading zeros of the year kept
@@ -72,7 +73,7 @@ class _Books:
 
     step: Step
     jobs: dict[str, _Job]
-    owed: dict[str, ExpectedProduct]
+    expected: dict[str, ExpectedProduct]
     declared: dict[str, _Declared]
     live: dict[str, list[_Live]]
     excused: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -83,7 +84,7 @@ class _Books:
             return self.declared[base].unit
         if base in self.live:
             return self.live[base][0].unit
-        return self.owed[base].unit
+        return self.expected[base].unit
 
     def name_of(self, base: str) -> str:
         """Return a product's file name."""
@@ -91,13 +92,15 @@ class _Books:
             return str(ProductName.from_id(self.live[base][0].id_process))
         if base in self.declared:
             return self.declared[base].name
-        return str(ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", self.owed[base].extension))
+        return str(
+            ProductName.from_id(f"{base}{'0' * INDEX_DIGITS}", self.expected[base].extension)
+        )
 
 
 def audit_products(
     project: Project, database: Database, *, verify: bool = False, watch: Watch = lambda: None
 ) -> Report:
-    """Hold the configured production's products against what it owes; changes nothing.
+    """Hold the configured production's products against what is expected; changes nothing.
 
     Parameters
     ----------
@@ -112,12 +115,14 @@ def audit_products(
     """
     findings: list[Finding] = []
     books = []
+    notes: list[str] = []
     bad: dict[tuple[int, int], str] = {}
     with database.read() as session:
         for step in project.steps:
             book = _read(session, project, step)
-            findings += _judge(book, bad)
+            findings += _check(book, bad)
             bad |= _bad_products(session, step)
+            notes += doubtful_spectra(session, step)
             books.append(book)
         observed = SurveySoFar.of(session, project.root)
         nights = sorted({night for book in books for night in _nights(book, observed)})
@@ -135,6 +140,7 @@ def audit_products(
         columns=COLUMNS,
         rows=tuple(row for book in books for row in _count(book, lost)),
         findings=tuple(findings),
+        notes=tuple(notes),
     )
 
 
@@ -142,7 +148,7 @@ def audit_products(
 
 
 def _read(session: Session, project: Project, step: Step) -> _Books:
-    """Gather what is owed, declared and registered for a step's units."""
+    """Gather what is expected, declared and registered for a step's units."""
     units = set(step.units)
     of_step = sa.and_(Job.production_id == Production.id, Production.name == step.production)
     jobs = sa.select(Job.unit, Job.name, Job.state, Job.reason).join(Production, of_step)
@@ -170,9 +176,11 @@ def _read(session: Session, project: Project, step: Step) -> _Books:
         product = _Live(*row)
         if product.unit in units:
             book.live[product.id_process[:-INDEX_DIGITS]].append(product)
-    for owed in expected_products(session, step, step.units):
-        first = ProductName(owed.exposure, owed.channel, owed.fclass, owed.xfclass, project.number)
-        book.owed[first.base] = owed
+    for expected in expected_products(session, step, step.units):
+        first = ProductName(
+            expected.exposure, expected.channel, expected.fclass, expected.xfclass, project.number
+        )
+        book.expected[first.base] = expected
     return book
 
 
@@ -198,53 +206,53 @@ def _bad_products(session: Session, step: Step) -> dict[tuple[int, int], str]:
 # --- the verdict on products ---------------------------------------------------------------
 
 
-def _judge(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding]:
+def _check(book: _Books, bad: Mapping[tuple[int, int], str]) -> Iterator[Finding]:
     """Yield the findings of a step; ``book.excused`` counts what is missing with good reason."""
     open_units: Counter[str] = Counter()
     products: list[Finding] = []
-    for base in sorted({*book.owed, *book.declared, *book.live}):
+    for base in sorted({*book.expected, *book.declared, *book.live}):
         job = book.jobs.get(unit := book.unit_of(base))
         if base in book.live:
-            products += _judge_live(book, base, job)
-        elif base not in book.owed:
-            products += _judge_not_owed(book, base, job)
+            products += _check_live(book, base, job)
+        elif base not in book.expected:
+            products += _check_not_expected(book, base, job)
         elif _excuse(book, base, job, bad):
-            owed = book.owed[base]
-            book.excused[owed.fclass, owed.xfclass] += 1
-        elif job is None or job.state not in SETTLED:
+            expected = book.expected[base]
+            book.excused[expected.fclass, expected.xfclass] += 1
+        elif job is None or job.state not in FINISHED:
             open_units[unit] += 1
         else:
             products.append(_missing(book, base, job))
-    yield from _judge_units(book, open_units)
+    yield from _check_units(book, open_units)
     yield from products
 
 
-def _judge_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Finding]:
-    """Yield the units that failed, and those not settled that owe something still."""
+def _check_units(book: _Books, open_units: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield the units that failed, and those not finished of which something is expected still."""
     for unit in book.step.units:
         job = book.jobs.get(unit)
         task = f"{book.step.key}:{unit}"
         if job and job.state in FAILURES:
             yield Finding(
                 AUDIT, Kind.FAILED, task, job.name, f"{job.state}: {job.reason}",
-                f"mend the cause, then `snf retry {task}` and `doit`",
+                f"fix the cause, then `snf retry {task}` and `doit`",
             )  # fmt: skip
         elif open_units.get(unit):
             state = job.state if job else "not created"
-            what = f"{open_units[unit]} products owed, the unit is '{state}'"
+            what = f"{open_units[unit]} products expected, the unit is '{state}'"
             yield Finding(AUDIT, Kind.WAITING, task, task, what, "`doit` makes them")
 
 
-def _judge_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
+def _check_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     """Yield what is unexpected about a live product."""
-    if job is None or job.state in IN_HAND:
+    if job is None or job.state in ACTIVE:
         return  # its attempt may be about to replace it
-    owed, declared = book.owed.get(base), book.declared.get(base)
+    expected, declared = book.expected.get(base), book.declared.get(base)
     task = f"{book.step.key}:{book.unit_of(base)}"
-    if owed is None:
-        what = "registered, but no raw exposure owes it"
-    elif owed.reason:
-        what = f"registered, though it should not be made: {owed.reason}"
+    if expected is None:
+        what = "registered, but no raw exposure calls for it"
+    elif expected.reason:
+        what = f"registered, though it should not be made: {expected.reason}"
     elif declared is None:
         what = "registered, but its job never declared it"
     elif declared.reason:
@@ -260,14 +268,15 @@ def _judge_live(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _judge_not_owed(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
-    """Yield a product that a job promised, though no raw exposure owes it."""
-    if job is None or job.state in IN_HAND or book.declared[base].reason:
+def _check_not_expected(book: _Books, base: str, job: _Job | None) -> Iterator[Finding]:
+    """Yield a product that a job promised, though no raw exposure calls for it."""
+    if job is None or job.state in ACTIVE or book.declared[base].reason:
         return
     task = f"{book.step.key}:{book.declared[base].unit}"
     yield Finding(
         AUDIT, Kind.UNEXPECTED, book.name_of(base), task,
-        "promised by its job and not made, though no raw exposure owes it", f"`snf why {task}`",
+        "promised by its job and not made, though no raw exposure calls for it",
+        f"`snf why {task}`",
     )  # fmt: skip
 
 
@@ -275,36 +284,36 @@ def _excuse(
     book: _Books, base: str, job: _Job | None, bad: Mapping[tuple[int, int], str]
 ) -> str | None:
     """Return why nobody needs to ask for a missing product, or None."""
-    owed = book.owed[base]
-    if owed.reason:
-        return owed.reason
-    if owed.optional and job and job.state in SETTLED - FAILURES:
+    expected = book.expected[base]
+    if expected.reason:
+        return expected.reason
+    if expected.optional and job and job.state in FINISHED - FAILURES:
         return "optional"
     if job and job.state is State.WAIVED:
         return f"waived: {job.reason}"
     declared = book.declared.get(base)
-    if declared and declared.reason and owed.exposure.exposure:
-        return bad.get((owed.exposure.id_exposure, owed.channel))
+    if declared and declared.reason and expected.exposure.exposure:
+        return bad.get((expected.exposure.id_exposure, expected.channel))
     return None
 
 
 def _missing(book: _Books, base: str, job: _Job) -> Finding:
-    """Return the finding of an owed product that a settled unit has not left."""
+    """Return the finding of an expected product that a finished unit has not left."""
     task = f"{book.step.key}:{book.unit_of(base)}"
     declared = book.declared.get(base)
-    owed = book.owed[base]
+    expected = book.expected[base]
     reason = job.reason or f"the unit is '{job.state}'"
     if declared is None:
         reason = f"its job never declared it ({reason})"
     elif declared.reason or declared.failure:
         reason = declared.reason or declared.failure or ""
-    what = f"{fclass.meaning(owed.fclass, owed.xfclass)}: {reason}"
+    what = f"{fclass.meaning(expected.fclass, expected.xfclass)}: {reason}"
     return Finding(AUDIT, Kind.MISSING, book.name_of(base), task, what, f"`snf why {task}`")
 
 
 def _count(book: _Books, lost: Collection[str]) -> Iterator[tuple[object, ...]]:
-    """Yield a row a class: products owed, excused, declared, registered, archived."""
-    owed = Counter((it.fclass, it.xfclass) for it in book.owed.values())
+    """Yield a row a class: products expected, excused, declared, registered, archived."""
+    expected = Counter((it.fclass, it.xfclass) for it in book.expected.values())
     declared: Counter[tuple[int, int]] = Counter()
     for base, it in book.declared.items():
         declared[_class_of(base)] += it.reason is None
@@ -315,10 +324,10 @@ def _count(book: _Books, lost: Collection[str]) -> Iterator[tuple[object, ...]]:
         for it in live
         if it.id_process not in lost
     )
-    for pair in sorted({*owed, *declared, *registered}):
+    for pair in sorted({*expected, *declared, *registered}):
         excused = book.excused[pair]
         yield (
-            book.step.key, fclass.code(*pair), owed[pair] - excused, excused, declared[pair],
+            book.step.key, fclass.code(*pair), expected[pair] - excused, excused, declared[pair],
             registered[pair], archived[pair], fclass.meaning(*pair),
         )  # fmt: skip
 
@@ -332,5 +341,5 @@ def _nights(book: _Books, observed: SurveySoFar) -> Iterator[str]:
     """Yield the nights a step's products may be of."""
     for unit in book.step.units:
         yield from book.step.kind.nights(unit, observed)
-    for code in {base.zfill(_BASE_DIGITS)[:5] for base in (*book.owed, *book.live)}:
+    for code in {base.zfill(_BASE_DIGITS)[:5] for base in (*book.expected, *book.live)}:
         yield str(Night.parse(code))

@@ -120,7 +120,7 @@ def _find(session: Session, word: str) -> str:
         raise NotFound(
             f"no file or process is called {shown(word)}",
             hint="name a file as the database does (09_239_060_003_4_640_110_02-03_001.fits), or "
-            "a process id; `srb_cleanup` finds files that no row knows of",
+            "a process id; `srb_cleanup` finds files that are not in the database",
         )
     return found
 

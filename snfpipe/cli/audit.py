@@ -27,9 +27,9 @@ def audit(
 ) -> int:
     """Run all audits over the configured production.
 
-    First of all what is owed (what follows from raw exposures and the plans' rules) against what
-    is declared, registered and archived; then check_job_output, job_attrition, jobErrors and
-    job_env_check. Ends with 1 where something is missing, unexpected or wrong.
+    First of all what is expected (what follows from raw exposures and the plans' rules) against
+    what is declared, registered and archived; then check_job_output, job_attrition, jobErrors and
+    job_env_check. The exit status is 1 where something is missing, unexpected or wrong.
 
     \b
     Example:

@@ -22,7 +22,7 @@ from snfpipe.garbage import uncollected
 def check_job_output(
     jobs: tuple[str, ...], verify: bool, as_json: bool, as_csv: bool, only_findings: bool
 ) -> int:
-    """Count what jobs owe and what is registered for them, by class of file.
+    """Count what is expected of jobs and what is registered for them, by class of file.
 
     JOB is a job's name, STEP:UNIT, a step or a production; names may hold * ? [] (quoted). FILE
     is a job's file, or one that lists jobs. Without any: all jobs of the configured production.
@@ -50,7 +50,7 @@ def job_attrition(
     """Count the units of each step by state, and say where along the chain they stop.
 
     Every unit of a list is in exactly one state. Without a step, nights, targets and exposures
-    are followed through the whole production. Ends with 1 where units failed or are not settled.
+    are followed through the whole production. Ends with 1 where units failed or are not finished.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def job_attrition(
 
 @click.command(name="jobErrors")
 @click.argument("jobs", nargs=-1, metavar="JOB...")
-@click.option("--groups", is_flag=True, help="Put the troubles of many jobs into groups.")
+@click.option("--groups", is_flag=True, help="Put the problems of many jobs into groups.")
 @report_options
 def job_errors(
     jobs: tuple[str, ...], groups: bool, as_json: bool, as_csv: bool, only_findings: bool
@@ -80,7 +80,7 @@ def job_errors(
     """Show results and errors of jobs: what each error means, what to do about it.
 
     The patterns stand in configs/errors.toml. JOB is a job's name, STEP:UNIT, a step, or one of a
-    job's files. Without any, or with --groups, troubles are put into groups over the production.
+    job's files. Without any, or with --groups, problems are put into groups over the production.
     Ends with 1 where errors are found.
 
     \b

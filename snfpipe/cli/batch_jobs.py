@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from snfpipe.launch.result import Launch
 
 _DONE = {
-    "create": "created", "submit": "submitted", "settle": "settled", "nothing": "left alone",
+    "create": "created", "submit": "submitted", "finish": "finished", "nothing": "left alone",
     "refuse": "refused",
 }  # fmt: skip
 
@@ -83,7 +83,7 @@ def batch_jobs(
     """Create the jobs of a plan for units, or for the units of a list; with -s submit them.
 
     Jobs are created in folders by night or target below $JOBDIR. A job that is on its way, or
-    that is settled and whose inputs are the same, is left alone. doit takes over what it finds.
+    that is finished and whose inputs are the same, is left alone. doit takes over what it finds.
 
     \b
     Example:
@@ -197,7 +197,7 @@ def tell_refused(found: Launch) -> int:
         click.echo(f"{count} not submitted: {reason}", err=True)
     if found.refused:
         again = "the same with --retry" if found.registered else "the same"
-        click.echo(f"  next: mend that; {again} tries them again", err=True)
+        click.echo(f"  next: fix that; {again} tries them again", err=True)
     return 3 if found.refused else 0
 
 

@@ -37,7 +37,7 @@ def retry(units: tuple[str, ...], dry_run: bool) -> None:
 
 @click.command()
 @click.argument("units", nargs=-1, metavar="UNIT...")
-@click.option("--all", "everything", is_flag=True, help="Whatever is in hand.")
+@click.option("--all", "everything", is_flag=True, help="Whatever is active.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say which would be ended.")
 def cancel(units: tuple[str, ...], everything: bool, dry_run: bool) -> None:
     """End the jobs of units that run or wait for a slot.
@@ -54,7 +54,7 @@ def cancel(units: tuple[str, ...], everything: bool, dry_run: bool) -> None:
     if bool(units) == everything:
         raise click.UsageError("name units, or say --all")
     changes = end(load_project(), units or ("*",), dry_run=dry_run)
-    _print(changes, dry_run, "none of these units is in hand: nothing to end")
+    _print(changes, dry_run, "none of these units is active: nothing to end")
 
 
 def _print(changes: list[Change], dry_run: bool, nothing: str) -> None:

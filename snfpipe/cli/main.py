@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("snfpipe.cli.audit:audit", "What is missing, unexpected or wrong."),
     "check_job_output": (
         "snfpipe.cli.audit_jobs:check_job_output",
-        "What jobs owe and what is registered, by class.",
+        "What is expected of jobs and registered, by class.",
     ),
     "job_attrition": (
         "snfpipe.cli.audit_jobs:job_attrition",
@@ -47,9 +47,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Compare what workers saw of versions.",
     ),
     "provenance": ("snfpipe.cli.audit:provenance", "What a file was made from, and what from it."),
-    "osiris": ("snfpipe.cli.osiris:osiris", "Settle jobs that ended, until stopped."),
+    "osiris": ("snfpipe.cli.osiris:osiris", "Finish jobs that ended, until stopped."),
     "anubis": ("snfpipe.cli.osiris:anubis", "Wait for Osiris to stop, then take its place."),
-    "update_sge_job": ("snfpipe.cli.osiris:update_sge_job", "Settle one job by hand."),
+    "update_sge_job": ("snfpipe.cli.osiris:update_sge_job", "Finish one job by hand."),
     "srb_cleanup": (
         "snfpipe.cli.srb_cleanup:srb_cleanup",
         "The archive against the database; repairs.",
@@ -149,7 +149,7 @@ def run_command(command: click.Command, name: str) -> int:
     except OSError as error:  # a disk that is full, a folder that is closed
         path = f"{printable(error.filename)}: " if error.filename else ""
         click.echo(f"{name}: {path}{error.strerror or printable(error)}", err=True)
-        click.echo("  next: mend that, and call it again", err=True)
+        click.echo("  next: fix that, and call it again", err=True)
         _forget_output()  # it may be what cannot be written
         return 3
     return code if isinstance(code, int) else 0

@@ -50,7 +50,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--in-batch", "job_limit_s", type=duration(1), hidden=True,
                      help="The batch job's own time limit [s]; its script says it."),
         click.option("-n", "--dry-run", is_flag=True,
-                     help="Only say what would be settled now; with --submit, what submitted."),
+                     help="Only say what would be finished now; with --submit, what submitted."),
         click.option("--submit", is_flag=True,
                      help="Submit it to the daemon queue, where it is not there yet, and end."),
         click.option("--for", "limit_s", type=duration(1), metavar="SECONDS",
@@ -73,9 +73,9 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @_options
-@click.option("--once", is_flag=True, help="Settle what is over now, and end.")
+@click.option("--once", is_flag=True, help="Finish what is over now, and end.")
 def osiris(once: bool, **given: Any) -> int:
-    """Settle jobs that ended, of all productions of the database, until stopped.
+    """Finish jobs that ended, of all productions of the database, until stopped.
 
     Outcome, logs and products of every job of the site's engine are taken care of as long as this
     runs; doit then leaves that to it. Only one serves at a time; `anubis` waits for the next turn.
@@ -135,7 +135,7 @@ def anubis(**given: Any) -> int:
     "--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/update_sge_job.json)."
 )
 def update_sge_job(out: Path, err: Path, dry_run: bool, as_json: bool) -> int:
-    """Settle one job by hand, known by its output and its errors.
+    """Finish one job by hand, known by its output and its errors.
 
     Does at once what Osiris would do for this job, without waiting for the grace; a job that still
     runs is left alone. Ends with 1 where the job failed.
@@ -199,7 +199,7 @@ def _printer(as_json: bool) -> Callable[[Event], None]:
 
 
 def _preview(one: Osiris, as_json: bool) -> int:
-    """Print what would be settled now."""
+    """Print what would be finished now."""
     from snfpipe.daemon.osiris import Event
 
     found = one.preview()
@@ -207,14 +207,14 @@ def _preview(one: Osiris, as_json: bool) -> int:
         say = _printer(as_json)
         for job, ended in found:
             end = ended.outcome
-            say(Event("would settle", f"is {job.state}", job=job.name, production=job.production,
+            say(Event("would finish", f"is {job.state}", job=job.name, production=job.production,
                       unit=job.unit, state=end.state.value, reason=end.reason))  # fmt: skip
     elif found:
         print_table(("job", "is", "would be", "reason"),
                     [(job.name, job.state, ended.outcome.state, ended.outcome.reason)
                      for job, ended in found])  # fmt: skip
     else:
-        click.echo("no job in hand has ended: nothing to settle")
+        click.echo("no active job has ended: nothing to finish")
     return 0
 
 

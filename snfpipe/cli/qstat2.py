@@ -32,7 +32,7 @@ _CLEAR = "\x1b[H\x1b[J"
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/schemas/qstat2.json).")
 def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json: bool) -> None:
-    """List the jobs in hand of all productions: state, time, CPU time used and allowed.
+    """List the active jobs of all productions: state, time, CPU time used and allowed.
 
     All who watch share one look at the scheduler a cycle, which the database keeps. PATTERN is a
     shell pattern of job names (quoted). With --watch, a scheduler or a database that is away
@@ -62,17 +62,17 @@ def qstat2(patterns: tuple[str, ...], watch: bool, every: float | None, as_json:
 
 
 def _show(look: Callable[[], Queue], as_json: bool, watch: bool, pause_s: float) -> None:
-    """Print the queue, with `watch` again and again; a trouble once, until it is over."""
-    trouble = ""
+    """Print the queue, with `watch` again and again; a problem once, until it is over."""
+    problem = ""
     while True:
         try:
             found = look()
         except ServiceUnavailable as error:
             if not watch:
                 raise
-            trouble = _complain(error, trouble)
+            problem = _complain(error, problem)
         else:
-            trouble = ""
+            problem = ""
             _print(found, as_json, clear=watch and sys.stdout.isatty())
         if not watch:
             return

@@ -47,7 +47,7 @@ def srb_cleanup(
     as_csv: bool,
     only_findings: bool,
 ) -> int:
-    """Hold the archive against the database, file by file, and plan what mends it.
+    """Hold the archive against the database, file by file, and plan what fixes it.
 
     What is found comes with a plan of repairs, a line each, to be read (and cut) before --apply
     does them. PLAN.journal, beside it, is what --undo takes back. A file that no row knows counts

@@ -47,10 +47,10 @@ def _print_status(found: Status) -> None:
             ("all", sum(s.units for s in found.steps), *found.totals.values()),
         ],
     )
-    if found.troubles:
+    if found.problems:
         click.echo()
         print_table(
-            ("unit", "state", "reason"), [(t.task, t.state, t.reason) for t in found.troubles]
+            ("unit", "state", "reason"), [(t.task, t.state, t.reason) for t in found.problems]
         )
 
 

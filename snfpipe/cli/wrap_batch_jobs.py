@@ -131,5 +131,5 @@ def _print_done(ordered: Ordered, done: list[PartDone], as_json: bool) -> int:
     for it in failed:
         click.echo(f"{it.part.path}: {it.error}", err=True)
     if failed:
-        click.echo("next: mend the cause; the same command goes on", err=True)
+        click.echo("next: fix the cause; the same command goes on", err=True)
     return max((it.code if it.code in (2, 3, 4) else 3 for it in failed), default=0)

@@ -55,7 +55,7 @@ def read_text(
         ) from error
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         told = f"it cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise _unreadable(path, told, "mend the file, or name another") from error
+        raise _unreadable(path, told, "fix the file, or name another") from error
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -68,7 +68,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(
             "this is no TOML: nested too deeply",
-            hint="mend the file",
+            hint="fix the file",
             place=Place(printable(path)),
         ) from error
     except ValueError as error:  # tomllib's own, and a number of too many digits
@@ -77,7 +77,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         found = f" in {_shown(text.splitlines()[line - 1])}" if line else ""
         raise ConfigError(
             f"this is no TOML: {error}{found}",
-            hint="mend the line; a key is given once, a text stands in quotes",
+            hint="fix the line; a key is given once, a text stands in quotes",
             place=Place(printable(path), line=line),
         ) from error
 

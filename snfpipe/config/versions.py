@@ -98,7 +98,7 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
     NotFound
         No such file; lists those that exist.
     ConfigError
-        The file's label or number contradicts its name, or it floats and is not HEAD.
+        The file's label or number contradicts its name, or it is unpinned and is not HEAD.
     """
     name = check_label(root, label, asked_by)
     path = root / "versions" / f"{label}.toml"
@@ -156,7 +156,7 @@ def _check_pins(label: str, content: Mapping[str, Any], path: Path) -> None:
     for plan, entry in content["programs"].items():
         if entry["version"] == "*":
             raise ConfigError(
-                f"{label} does not say which version of {entry['name']} it runs; only HEAD floats",
+                f"{label} does not say which version of {entry['name']} it runs; only HEAD may",
                 hint="write the version that the program reports with --version",
                 place=(Key(path) / "programs" / plan / "version")(),
             )

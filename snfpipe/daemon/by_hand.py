@@ -1,4 +1,4 @@
-"""Settling one job by hand, known by its logs, at once and without waiting for any grace."""
+"""Finishing one job by hand, known by its logs, at once and without waiting for any grace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.errors import NotFound, Refused, UsageError, shown
-from snfpipe.jobs.active import InHand, in_hand
+from snfpipe.jobs.active import ActiveJob, active_jobs
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.observations import Over
 from snfpipe.jobs.postmortem import Outcome
@@ -37,7 +37,7 @@ def settle_by_hand(
     project: Project, database: Database, engine: Engine, out: Path, err: Path,
     *, dry_run: bool = False,
 ) -> Verdict:  # fmt: skip
-    """Settle the job whose output and errors these files are, as Osiris would.
+    """Finish the job whose output and errors these files are, as Osiris would.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def settle_by_hand(
     NotFound
         The database has no such attempt.
     Refused
-        It is not the job's attempt any more, is settled, or still runs.
+        It is not the job's attempt any more, is finished, or still runs.
     ServiceUnavailable
         The engine or the database does not answer.
     """
@@ -71,7 +71,7 @@ def settle_by_hand(
     accounting = job.accounting or engine.outcomes([known] if known else []).get(known)
     if not dry_run and not ledger.read(folder.ledger):
         take(folder, "update_sge_job")  # it shall not start after this
-    ended = Harvester(project, database, engine).judge([Over(job, accounting, given_up=True)])
+    ended = Harvester(project, database, engine).diagnose([Over(job, accounting, given_up=True)])
     if not ended:
         raise Refused(
             f"job {job.name} is {job.state}, and nothing more is known of it",
@@ -79,7 +79,7 @@ def settle_by_hand(
         )
     if not dry_run and not register(project, database, ended):
         raise Refused(
-            f"job {job.name} was settled by another just now", hint="look at `snf status`"
+            f"job {job.name} was finished by another just now", hint="look at `snf status`"
         )
     return Verdict(job.name, job.unit, job.state, ended[0].outcome)
 
@@ -96,10 +96,10 @@ def _attempt_of(out: Path, err: Path) -> AttemptFolder:
     return folder
 
 
-def _find(project: Project, database: Database, token: str) -> InHand:
-    """Return the job whose attempt is to be settled."""
+def _find(project: Project, database: Database, token: str) -> ActiveJob:
+    """Return the job whose attempt is to be finished."""
     with database.read() as session:
-        jobs = in_hand(session, project.site, Attempt.token == token, states=MAY_REGISTER)
+        jobs = active_jobs(session, project.site, Attempt.token == token, states=MAY_REGISTER)
         query = sa.select(Job.name, Job.state, Job.token).join(Attempt, Attempt.job_id == Job.id)
         row = session.execute(query.where(Attempt.token == token)).first()
     if jobs:
@@ -115,4 +115,6 @@ def _find(project: Project, database: Database, token: str) -> InHand:
             f"job {name} has another attempt by now",
             hint="what an older one left is never registered",
         )
-    raise Refused(f"job {name} is settled: {state}", hint="`snf retry` lets a failed one run again")
+    raise Refused(
+        f"job {name} is finished: {state}", hint="`snf retry` lets a failed one run again"
+    )

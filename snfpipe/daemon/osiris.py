@@ -1,4 +1,4 @@
-"""Osiris: the post-mortem daemon, which settles the jobs of all productions of a database.
+"""Osiris: the post-mortem daemon, which finishes the jobs of all productions of a database.
 
 One serves at a time, by a lease that it renews with every step of its work; Anubis waits, and
 takes over when the lease runs out or is given back.  What is to be done stands in the database:
@@ -22,7 +22,7 @@ from snfpipe.db import lease
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.errors import Refused, ServiceUnavailable, told
-from snfpipe.jobs.active import InHand, of_engine
+from snfpipe.jobs.active import ActiveJob, of_engine
 from snfpipe.jobs.harvest import LATE, Harvester
 from snfpipe.jobs.late_ends import note_late_ends
 from snfpipe.jobs.products import Ended
@@ -199,33 +199,33 @@ class Osiris:
         self._renewed = float("-inf")
         self.say(Event("stopped", "whoever waits takes over now"))
 
-    def preview(self) -> list[tuple[InHand, Ended]]:
-        """Return the jobs that would be settled now, and how; change nothing."""
+    def preview(self) -> list[tuple[ActiveJob, Ended]]:
+        """Return the jobs that would be finished now, and how; change nothing."""
         return self._harvester.preview(self._since or clock.utc_now() - LATE)
 
     def cycle(self) -> int:
-        """Do all that is to be done now; return how many jobs were settled."""
+        """Do all that is to be done now; return how many jobs were finished."""
         began = clock.monotonic()
-        settled = self._submitter.adopt()
-        trouble: ServiceUnavailable | None = None
+        finished = self._submitter.adopt()
+        problem: ServiceUnavailable | None = None
         try:
-            settled += self._submitter.send()
-        except ServiceUnavailable as error:  # what has ended is settled all the same
-            trouble = error
-        settled += self._harvester.look(
+            finished += self._submitter.send()
+        except ServiceUnavailable as error:  # what has ended is finished all the same
+            problem = error
+        finished += self._harvester.look(
             self._since or clock.utc_now() - LATE, lambda: not self.over and self._keep()
         )
-        if settled:
+        if finished:
             killpoint("osiris:before-report")
-        for job in settled:
+        for job in finished:
             words = (job.job, job.production, job.unit, job.state.value, job.reason)
-            self.say(Event("settled", "", *words))
+            self.say(Event("finished", "", *words))
         if clock.monotonic() - self._tidied > _TIDY_EVERY_S:
             self._tidy()
-        _LOGGER.debug("a turn of %.2f s: %d settled", clock.monotonic() - began, len(settled))
-        if trouble := trouble or self._harvester.trouble:
-            raise trouble
-        return len(settled)
+        _LOGGER.debug("a turn of %.2f s: %d finished", clock.monotonic() - began, len(finished))
+        if problem := problem or self._harvester.problem:
+            raise problem
+        return len(finished)
 
     def _tidy(self) -> None:
         """Do what need not be done every time."""

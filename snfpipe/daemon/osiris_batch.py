@@ -172,7 +172,7 @@ class NextAnubis:
     queue : callable
         Submits it where there is none yet, and returns its job id.
     say : callable
-        Told when it is queued, and of each new trouble.
+        Told when it is queued, and of each new problem.
     every_s : float
         How long after a try that failed the next one comes.
 
@@ -180,7 +180,7 @@ class NextAnubis:
     ----------
     queued : bool
         Whether it is.
-    trouble : str
+    problem : str
         What stood in the way last.
     """
 
@@ -190,7 +190,7 @@ class NextAnubis:
         self._queue, self._say, self._every_s = queue, say, every_s
         self._next_try = float("-inf")
         self.queued = False
-        self.trouble = ""
+        self.problem = ""
 
     def see_to(self) -> bool:
         """Queue it if it is not and was not tried just now; tell whether it is queued."""
@@ -200,9 +200,9 @@ class NextAnubis:
             ident = self._queue()
         except (SnfError, OSError) as error:  # a disk is a service, too
             self._next_try = clock.monotonic() + self._every_s
-            before, self.trouble = self.trouble, told(error)
-            if self.trouble != before:  # once, not every minute
-                self._say(Event("no Anubis", self.trouble))
+            before, self.problem = self.problem, told(error)
+            if self.problem != before:  # once, not every minute
+                self._say(Event("no Anubis", self.problem))
             return False
         self.queued = True
         self._say(Event("queued Anubis", f"job {ident}"))
@@ -239,11 +239,11 @@ def wait_in_batch(
         min(_TRY_EVERY_S, heartbeat_s),
     )
     if one.wait(lambda: clock.monotonic() > until and following.see_to()):
-        if trouble := take_the_name(project):
-            one.say(Event("keeps its name", trouble))
+        if problem := take_the_name(project):
+            one.say(Event("keeps its name", problem))
         one.serve(following.see_to)
     if not (following.queued or one.stopped):
         raise ServiceUnavailable(
-            f"no Anubis waits after this one: {following.trouble}",
-            hint="mend that, then call `osiris --submit`",
+            f"no Anubis waits after this one: {following.problem}",
+            hint="fix that, then call `osiris --submit`",
         )

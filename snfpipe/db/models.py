@@ -294,7 +294,7 @@ class File(Base):
 
 
 class ProductIndex(Base):
-    """The last index III that a product was registered under; none is ever given again."""
+    """The last index that a product was registered under; none is ever given again."""
 
     __tablename__ = "product_index"
     base: Mapped[str] = mapped_column(_IdProcess, primary_key=True)
@@ -439,7 +439,7 @@ class Lease(Base):
 
 
 class JobsRoot(Base):
-    """The folder below which the jobs of an engine that are in hand have theirs."""
+    """The folder below which the jobs of an engine that are active have theirs."""
 
     __tablename__ = "jobs_root"
     engine: Mapped[str] = mapped_column(String(80), primary_key=True)

@@ -200,7 +200,7 @@ def _create(session: Session) -> None:
 
 
 def _mismatch(database: Database, found: str | None) -> SnfError:
-    """Say how the schema differs and which command mends it."""
+    """Say how the schema differs and which command fixes it."""
     if found is None:
         return DatabaseMismatch(
             f"database {database.shown} holds no snfpipe tables",
@@ -260,7 +260,7 @@ def _make_engine(url: URL, pool_size: int) -> Engine:
 
 
 def _passing(error: sa.exc.DBAPIError) -> bool:
-    """Tell a trouble that may pass (locked, deadlock, connection lost) from a lasting one."""
+    """Tell a problem that may pass (locked, deadlock, connection lost) from a lasting one."""
     if error.connection_invalidated:
         return True
     code = getattr(error.orig, "pgcode", None)

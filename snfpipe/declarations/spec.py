@@ -76,6 +76,9 @@ class Input:
     values : tuple of str
         The database values that select it or that its item uses; their change makes a unit
         outdated.  ``measured.NAME`` is one that a production measured.
+    listed_as : str
+        The role under which manifests list it, its own by default: for roles that one file may fill
+        at once.
     choose : callable or None
         The choice among good candidates; by default the one of the same exposure and channel,
         or the first that shares a channel, or with `many` all.
@@ -92,6 +95,7 @@ class Input:
     reason: str = ""
     minimum_status: int | None = None
     values: tuple[str, ...] = ()
+    listed_as: str = ""
     choose: Choose | None = None
 
     @property

@@ -19,7 +19,7 @@ from snfpipe.deletion import rows
 from snfpipe.deletion.rows import Content
 from snfpipe.errors import Refused, shown
 from snfpipe.grouping import grouped
-from snfpipe.states import IN_HAND, MAY_REGISTER, State
+from snfpipe.states import ACTIVE, MAY_REGISTER, State
 from snfpipe.storage import archive
 
 _Reads = dict[int, Counter[int]]  # job -> jobs that read its products, and how many of them
@@ -35,7 +35,7 @@ class Descendants(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Goes:
+class DeletedJob_:
     """A job that would be deleted, with all it has."""
 
     job: str
@@ -50,7 +50,7 @@ class Goes:
 
 
 @dataclass(frozen=True, slots=True)
-class Descends:
+class Descendant:
     """Another job with live products that descend from those deleted, or that reads them now."""
 
     job: str
@@ -70,8 +70,8 @@ class Plan:
 
     descendants: Descendants
     force: bool
-    goes: tuple[Goes, ...]
-    descends: tuple[Descends, ...]
+    goes: tuple[DeletedJob_, ...]
+    descends: tuple[Descendant, ...]
     refusals: tuple[str, ...]
     digest: str
     contents: Mapping[int, Content] = field(repr=False)
@@ -161,9 +161,9 @@ def _lock(session: Session, job_ids: Collection[int], lock: bool) -> None:
         list(store.rows_in(session, rows, Job.id, job_ids))
 
 
-def _descending(session: Session, job_ids: Collection[int], reads: _Reads) -> dict[int, Descends]:
+def _descending(session: Session, job_ids: Collection[int], reads: _Reads) -> dict[int, Descendant]:
     """Return all jobs outside that descend from some, whatever the number of steps between."""
-    found: dict[int, Descends] = {}
+    found: dict[int, Descendant] = {}
     jobs = sa.select(Job.id, Job.name, Production.name, Job.state).join(
         Production, Production.id == Job.production_id
     )
@@ -176,7 +176,7 @@ def _descending(session: Session, job_ids: Collection[int], reads: _Reads) -> di
         level = (made.keys() | planned.keys()) - found.keys() - set(job_ids)
         for ident, name, production, state in store.rows_in(session, jobs, Job.id, level):
             count = made.get(ident) or planned[ident]
-            found[ident] = Descends(name, production, State(state), count, ident in planned)
+            found[ident] = Descendant(name, production, State(state), count, ident in planned)
     return found
 
 
@@ -219,29 +219,29 @@ def _read_reads(session: Session) -> _Reads:
 # --- what goes, and what stands in the way -------------------------------------------------
 
 
-def _goes(content: Content, descends: bool) -> Goes:
+def _goes(content: Content, descends: bool) -> DeletedJob_:
     """Count what a job has."""
     (job,) = content["job"]
     files = content.get("file", ())
     rows = sum(len(rows) for rows in content.values() if isinstance(rows, list))
-    return Goes(
+    return DeletedJob_(
         job["name"], content["production"], job["unit"], State(job["state"]), rows,
         len(content.get("process", ())), len(files), sum(file["size"] for file in files), descends,
     )  # fmt: skip
 
 
 def _refusals(
-    goes: Sequence[Goes],
-    descends: Sequence[Descends],
+    goes: Sequence[DeletedJob_],
+    descends: Sequence[Descendant],
     contents: Mapping[int, Content],
     descendants: Descendants,
     force: bool,
 ) -> Iterator[str]:
     """Yield why a deletion cannot be done, each with what to do about it."""
-    running = [it.job for it in goes if it.state in IN_HAND]
+    running = [it.job for it in goes if it.state in ACTIVE]
     if running:
-        yield f"in hand: {_some(running)}; end them first with `manage_jobs -k`"
-    readers = [it.job for it in descends if it.planned and it.state in IN_HAND]
+        yield f"active: {_some(running)}; end them first with `manage_jobs -k`"
+    readers = [it.job for it in descends if it.planned and it.state in ACTIVE]
     if readers:
         yield (
             f"read just now by {_some(readers)}; wait for the end, or end them with "
@@ -284,7 +284,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _digest(
-    contents: Mapping[int, Content], descends: Sequence[Descends], descendants: Descendants
+    contents: Mapping[int, Content], descends: Sequence[Descendant], descendants: Descendants
 ) -> str:
     """Return a digest of all that a person was shown, and of every row behind it."""
     digest = hashlib.sha256(descendants.encode())

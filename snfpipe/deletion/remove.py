@@ -83,7 +83,7 @@ def delete(
     except sa.exc.IntegrityError as error:
         raise Refused(_CHANGED, hint="something was registered just now; look again") from error
     killpoint("remove:after-commit")
-    return trash.put_away(project, database, deletion, [it.job for it in plan.goes], watch)
+    return trash.move_to_trash(project, database, deletion, [it.job for it in plan.goes], watch)
 
 
 def check(plan: Plan) -> None:

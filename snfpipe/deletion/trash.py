@@ -118,7 +118,7 @@ def finish(project: Project, database: Database, watch: Watch = lambda: None) ->
         return [it.job for it in open_ones]
 
 
-def put_away(
+def move_to_trash(
     project: Project,
     database: Database,
     deletion: str,
@@ -143,10 +143,10 @@ def _put_away(
     names: Collection[str],
     watch: Watch = lambda: None,
 ) -> list[str]:
-    """Do what :func:`put_away` says, under the lock."""
+    """Do what :func:`move_to_trash` says, under the lock."""
     contents = _contents(database, deletion, names, DELETING)
     aside = project.site.archive / archive.TRASH / deletion
-    lost = archive.put_away(project.site.archive, aside, paths_of(contents), watch)
+    lost = archive.move_to_trash(project.site.archive, aside, paths_of(contents), watch)
     killpoint("trash:files-away")
     with database.read() as session:
         made_since = standing(session, [content["job"][0]["name"] for content in contents])
@@ -231,7 +231,7 @@ def _bring_back(project: Project, database: Database, it: Trashed, watch: Watch)
     if it.state != RESTORED:
         paths = paths_of([content])
         try:
-            lost = archive.bring_back(place, aside, paths, watch)
+            lost = archive.restore(place, aside, paths, watch)
             killpoint("restore:files-back")
             refused = database.transact(lambda session: _rows_back(session, it, content))
         except (Refused, sa.exc.IntegrityError) as error:

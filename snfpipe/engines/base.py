@@ -46,7 +46,7 @@ class Submission:
 class EngineOutcome:
     """What an engine's accounting says of a submission that ended; times are epoch seconds.
 
-    ``failure`` is the engine's own trouble, empty if it had none: with it, no exit status means
+    ``failure`` is the engine's own problem, empty if it had none: with it, no exit status means
     success.  An outcome that is not ``final`` tells of starts that failed: the engine may try
     again, or say more.
     """

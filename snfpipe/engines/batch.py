@@ -42,7 +42,7 @@ _KEPT_S = 60 * 86_400.0  # how long an array's files are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class OurTasks:
     """Our tasks in the queue at one moment.
 
     ``open`` may start, ``waiting`` are held back for the cap, ``held`` by an operator.
@@ -206,7 +206,7 @@ class BatchEngine:
 
     # --- the cap ----------------------------------------------------------------------------
 
-    def _fill(self, look: Look) -> None:
+    def _fill(self, look: OurTasks) -> None:
         """Release waiting tasks, oldest array first; call it under the lease."""
         room = self._slots - len(look.open)
         chosen = sorted(look.waiting, key=lambda it: (it.token, it.task))[: max(0, room)]
@@ -221,14 +221,14 @@ class BatchEngine:
             folder.waiting = folder.waiting - {it.task for it in tasks if it not in still}
         self._forget()
 
-    def _withdraw(self, look: Look) -> None:
+    def _withdraw(self, look: OurTasks) -> None:
         """Take tasks out of the queue that have been in error for the engine's grace."""
         now = clock.monotonic()
         in_error = [it for it, state in look.states.items() if state is EngineState.ERROR]
         self._in_error = {it: self._in_error.get(it, now) for it in in_error}
         for task, since in self._in_error.items():
             if now - since >= self.grace_s:
-                reason = self._scheduler.trouble(task.job, task.task)
+                reason = self._scheduler.problem(task.job, task.task)
                 self._folder(task.token).fail([task.task], f"it could not be started: {reason}")
                 with suppress(Refused):
                     self._scheduler.cancel(task.job, [task.task])
@@ -248,7 +248,7 @@ class BatchEngine:
             folder.fail(everything, f"it was refused: {rejection}")
             return 0
 
-    def _tidy(self, look: Look) -> None:
+    def _tidy(self, look: OurTasks) -> None:
         """Remove the files of arrays of long ago, once a process."""
         if self._tidied:
             return
@@ -280,18 +280,18 @@ class BatchEngine:
 
     # --- looking ----------------------------------------------------------------------------
 
-    def _recent_look(self) -> Look:
+    def _recent_look(self) -> OurTasks:
         """Return the last look, or a new one where that is old."""
         return self._seen if clock.monotonic() - self._seen.time < _FRESH_S else self._look()
 
     def _forget(self) -> None:
         """Look anew next time: something was changed."""
-        self._seen = Look(float("-inf"), {}, [], [], [])
+        self._seen = OurTasks(float("-inf"), {}, [], [], [])
 
-    def _look(self) -> Look:
+    def _look(self) -> OurTasks:
         """Ask the scheduler for all tasks in the queue, and sort ours."""
         moment, queue = clock.monotonic(), self._scheduler.queue()
-        look = Look(moment, {}, [], [], [])
+        look = OurTasks(moment, {}, [], [], [])
         waiting: dict[str, set[int]] = {}
         for entry in queue.entries:
             token = token_of(entry.name)

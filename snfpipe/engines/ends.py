@@ -106,5 +106,5 @@ class EndsFile:
         except OSError as error:
             raise ServiceUnavailable(
                 f"the scheduler's accounting cannot be read: {error}",
-                hint="mend that, or set `accounting` in the site's [settings]",
+                hint="fix that, or set `accounting` in the site's [settings]",
             ) from error

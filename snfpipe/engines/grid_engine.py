@@ -96,7 +96,7 @@ class GridEngine(Scheduler):
                 hint="run it by hand and look",
             ) from error
 
-    def trouble(self, job: int, task: int) -> str:
+    def problem(self, job: int, task: int) -> str:
         """Return the error reason that ``qstat -j`` shows."""
         answer = self._commands.call("qstat", "-j", str(job))
         match = re.search(rf"^error reason\s+{task}:\s+(.*)", answer.out, re.MULTILINE)
@@ -183,7 +183,7 @@ def _entries(fields: Mapping[str, str]) -> Iterator[QueueEntry]:
 
 
 def _notice(letter: str, names: Sequence[str]) -> str:
-    """Return the words on queues in trouble, of many the first only."""
+    """Return the words on queues in problem, of many the first only."""
     which = ", ".join(shown(name, 80) for name in names[:_NAMED])
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"nothing starts in {which}{more}: {_TROUBLES[letter]}"

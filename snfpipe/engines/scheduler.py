@@ -177,7 +177,7 @@ class Scheduler(ABC):
         """Return all tasks in the queue, by one call."""
 
     @abstractmethod
-    def trouble(self, job: int, task: int) -> str:
+    def problem(self, job: int, task: int) -> str:
         """Return why a task is in error."""
 
     @abstractmethod

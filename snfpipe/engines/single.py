@@ -93,7 +93,7 @@ class SingleJobs:
             return str((grid_engine if on_grid_engine else slurm).submitted(answer))
         except Rejection as rejection:
             raise Refused(
-                f"{job.name} is refused: {rejection}", hint="mend that, and submit it again"
+                f"{job.name} is refused: {rejection}", hint="fix that, and submit it again"
             ) from rejection
 
     def rename(self, ident: str, name: str) -> Answer:

@@ -30,7 +30,7 @@ _SACCT_FIELDS = "JobID,State,ExitCode,Start,End,CPUTimeRAW,NodeList,JobName"
 _OUTPUT = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 
 _HELD = {"JobHeldUser", "JobHeldAdmin"}
-#: Reasons that waiting does not mend.
+#: Reasons that waiting does not fix.
 _STUCK = {
     "BadConstraints", "DependencyNeverSatisfied", "InvalidAccount", "InvalidQOS",
     "JobLaunchFailure", "launch failed requeued held", "launch_failed_requeued_held",
@@ -90,7 +90,7 @@ class Slurm(Scheduler):
         """Call squeue."""
         return parse_squeue(self._commands.ask("squeue", "-h", "-r", "-o", _QUEUE_FORMAT))
 
-    def trouble(self, job: int, task: int) -> str:
+    def problem(self, job: int, task: int) -> str:
         """Return the reason that scontrol shows."""
         answer = self._commands.call("scontrol", "-o", "show", "job", f"{job}_{task}")
         match = re.search(r"\bReason=(\S+)", answer.out)

@@ -1,7 +1,7 @@
 """The cards of a raw frame's header as values.
 
 A card that cannot be read, or cannot be true, costs itself: it is left out, and kept as found
-beside the others.  :mod:`judge` says what is odd about a header.
+beside the others.  :mod:`diagnose` says what is odd about a header.
 """
 
 from __future__ import annotations

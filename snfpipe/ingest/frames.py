@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from snfpipe.errors import SnfError, printable, shown
 from snfpipe.ingest.cards import Frame, add_cards, read_cards
-from snfpipe.ingest.judge import judge, odd_sections, serious
+from snfpipe.ingest.diagnose import diagnose, odd_sections, serious
 from snfpipe.names import RawName
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def read_frame(path: Path, name: RawName) -> Frame:
             raise BadFits(f"not readable as FITS: {shown(error)}") from error
     if not images:
         raise BadFits("no image in it")
-    problems, odd = judge(Frame(name, cards))
+    problems, odd = diagnose(Frame(name, cards))
     problems += [what for card, what in faults if serious(card)]
     odd += [what for card, what in faults if not serious(card)]
     return Frame(name, cards, tuple(dict.fromkeys((*odd, *notes))), tuple(dict.fromkeys(problems)))

@@ -57,7 +57,7 @@ def standing(session: Session, raw: Path, nights: Collection[str] | None = None)
 
 
 def _not_taken(session: Session, raw: Path, where: sa.ColumnElement[bool]) -> Iterator[Problem]:
-    """Yield what lies in the raw folder and was not taken: what it would owe, nobody knows."""
+    """Yield what lies in the raw folder and was not taken: what it would give, nobody knows."""
     query = sa.select(BadFrame.path, BadFrame.night, BadFrame.reason).where(where)
     for path, night, reason in session.execute(query.order_by(BadFrame.path)):
         if not (raw / path).exists() and not (raw / path).is_symlink():
@@ -75,7 +75,7 @@ def _findings(session: Session, where: sa.ColumnElement[bool]) -> Iterator[Probl
 
 
 def idle(session: Session, where: sa.ColumnElement[bool]) -> Iterator[Problem]:
-    """Yield the runs whose science frames of B and R owe nothing for want of a kind or a type."""
+    """Yield the runs without a kind or a type: nothing is expected of their B and R frames."""
     query = (
         sa.select(Process.night, Run.id_run, File.name, Run.type, Target.name, Target.kind)
         .join(Run, Run.id_run == Process.id_run)
@@ -106,7 +106,7 @@ def idle(session: Session, where: sa.ColumnElement[bool]) -> Iterator[Problem]:
     for (night, id_run), (purpose, frames) in runs.items():
         yield Problem(
             night, "missing", f"run {RunId.from_id(id_run)}",
-            f"owes nothing of {named(frames)}: {', '.join(_why_idle(purpose, targets))}",
+            f"nothing is expected of {named(frames)}: {', '.join(_why_idle(purpose, targets))}",
             "correct obslog.csv or targets.csv, then `snf ingest` and `doit`",
         )  # fmt: skip
 

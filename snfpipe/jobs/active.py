@@ -1,4 +1,4 @@
-"""Jobs in hand: those whose attempt is not settled, as whoever looks after them sees them."""
+"""Active jobs: those whose attempt is not finished, as whoever looks after them sees them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snfpipe.config.project import Project
 from snfpipe.config.site import Site
 from snfpipe.db.models import Attempt, Job, Production
 from snfpipe.engines.base import Engine, EngineOutcome
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import ACTIVE, State
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 _DEFAULTS = {field.name: field.default for field in fields(EngineOutcome)}
@@ -27,7 +27,7 @@ Whose = sa.ColumnElement[bool]
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
+class ActiveJob:
     """A job and the attempt its row names; ``folder`` is below ``jobs``, its version's JOBDIR."""
 
     job_id: int
@@ -61,15 +61,15 @@ def of_engine(engine: Engine) -> Whose:
     return Attempt.engine == engine.name
 
 
-def in_hand(
+def active_jobs(
     session: Session,
     site: Site,
     whose: Whose,
     *,
-    states: frozenset[State] = IN_HAND,
+    states: frozenset[State] = ACTIVE,
     lost_since: datetime | None = None,
-) -> list[InHand]:
-    """Return jobs in hand (or in other `states`), and those given up as lost since a moment."""
+) -> list[ActiveJob]:
+    """Return active jobs (or in other `states`), and those given up as lost since a moment."""
     wanted: Whose = Job.state.in_(states)
     if lost_since is not None:
         of_late = sa.or_(Attempt.ended_at.is_(None), Attempt.ended_at >= lost_since)
@@ -88,7 +88,7 @@ def in_hand(
     rows = session.connection().execute(query).all()  # of the ORM they need nothing
     jobs = {version: site.jobs.parent / version for version in {row.version for row in rows}}
     return [
-        InHand(
+        ActiveJob(
             ident, production_id, production, name, unit, jobs[version], folder, State(state),
             token, number, engine_id, submitted, outcome_of(accounting),
         )

@@ -1,4 +1,4 @@
-"""Cancelling: an operator's word to end jobs in hand."""
+"""Cancelling: an operator's word to end active jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from snfpipe.config.project import Project
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
-from snfpipe.jobs.active import InHand, Whose, in_hand, stored_specs
+from snfpipe.jobs.active import ActiveJob, Whose, active_jobs, stored_specs
 from snfpipe.jobs.products import never_started
 from snfpipe.jobs.register import register
 from snfpipe.states import State
@@ -17,19 +17,19 @@ from snfpipe.worker.starting import close
 
 def cancel(
     project: Project, database: Database, engine: Engine, whose: Whose, by: str
-) -> list[InHand]:
-    """Ask for the end of those jobs that are in hand.
+) -> list[ActiveJob]:
+    """Ask for the end of those jobs that are active.
 
-    Their ledgers tell who asked; what the engine does not have yet is settled here and never
-    starts, the others are settled by the next harvest.
+    Their ledgers tell who asked; what the engine does not have yet is finished here and never
+    starts, the others are finished by the next harvest.
 
     Returns
     -------
-    list of InHand
-        The jobs that were in hand.
+    list of ActiveJob
+        The jobs that were active.
     """
     with database.read() as session:
-        jobs = in_hand(session, project.site, whose)
+        jobs = active_jobs(session, project.site, whose)
     for job in jobs:
         folder = job.attempt
         with suppress(OSError):  # it ends all the same, as killed or lost

@@ -25,16 +25,16 @@ def variables_of(project: Project, step: Step) -> dict[str, str]:
     return environment(variables, project.version.label, str(project.site.jobs))
 
 
-def product_name(project: Project, owed: ExpectedProduct, index: int) -> ProductName:
-    """Return an owed product's file name."""
+def product_name(project: Project, expected: ExpectedProduct, index: int) -> ProductName:
+    """Return an expected product's file name."""
     return ProductName(
-        owed.exposure,
-        owed.channel,
-        owed.fclass,
-        owed.xfclass,
+        expected.exposure,
+        expected.channel,
+        expected.fclass,
+        expected.xfclass,
         project.number,
         index,
-        owed.extension,
+        expected.extension,
     )
 
 
@@ -61,7 +61,7 @@ def job_spec(
     attempt : AttemptFolder
         Which attempt.
     names : sequence of ProductName
-        A name for each of the plan's owed products.
+        A name for each of the plan's expected products.
     variables : mapping
         The job's environment, see :func:`variables_of`.
     commands : tuple of tuple of str
@@ -75,9 +75,9 @@ def job_spec(
     paths = {given.id_process: str(areas[given.area] / given.path) for given in plan.inputs}
     own = {name.base: name.id_process for name in names}
     products = tuple(
-        _product(owed, name, own)
-        for owed, name in zip(plan.expected, names, strict=True)
-        if owed.reason is None
+        _product(expected, name, own)
+        for expected, name in zip(plan.expected, names, strict=True)
+        if expected.reason is None
     )
     items = tuple(
         {
@@ -121,20 +121,20 @@ def job_spec(
     )
 
 
-def _product(owed: ExpectedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
-    """Return an owed product as specs carry it; parents of the same unit get their index."""
+def _product(expected: ExpectedProduct, name: ProductName, own: Mapping[str, str]) -> Product:
+    """Return an expected product as specs carry it; parents of the same unit get their index."""
     return Product(
         id_process=name.id_process,
         name=str(name),
-        item=owed.item,
-        role=owed.role,
-        fclass=owed.fclass,
-        xfclass=owed.xfclass,
-        parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in owed.parents)),
-        auxiliary={role: name.auxiliary(role, ext) for role, ext in owed.auxiliary.items()},
-        target_id=owed.target_id,
-        flags=owed.flags,
-        optional=owed.optional,
+        item=expected.item,
+        role=expected.role,
+        fclass=expected.fclass,
+        xfclass=expected.xfclass,
+        parents=tuple(dict.fromkeys(own.get(parent, parent) for parent in expected.parents)),
+        auxiliary={role: name.auxiliary(role, ext) for role, ext in expected.auxiliary.items()},
+        target_id=expected.target_id,
+        flags=expected.flags,
+        optional=expected.optional,
     )
 
 
@@ -173,7 +173,7 @@ def unregistered(
     number = 1 + max((it.number for it in AttemptFolder.all_of(place, job)), default=0)
     attempt = AttemptFolder.numbered(place, job, number, secrets.token_hex(8))
     for index in range(10**INDEX_DIGITS):
-        names = [product_name(project, owed, index) for owed in plan.expected]
+        names = [product_name(project, expected, index) for expected in plan.expected]
         if taken.isdisjoint(name.stem for name in names):
             break
     else:

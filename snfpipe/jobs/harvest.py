@@ -1,7 +1,7 @@
-"""Harvesting: what happened to the jobs in hand, and settling those that are over.
+"""Harvesting: what happened to the active jobs, and finishing those that are over.
 
 One snapshot of the engine and one look at its accounting serve all jobs.  What is over is noted
-first, for all at once: state *ended*, and what the engine says of the end.  Then it is settled,
+first, for all at once: state *ended*, and what the engine says of the end.  Then it is finished,
 some jobs at a time, from ledgers and what was noted.  Whoever harvests may be killed anywhere,
 and two may harvest the same jobs.
 """
@@ -24,15 +24,15 @@ from snfpipe.engines.base import Engine, EngineState
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.garbage import uncollected
 from snfpipe.jobs import root
-from snfpipe.jobs.active import InHand, Whose, in_hand, of_project, stored_specs
-from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.active import ActiveJob, Whose, active_jobs, of_project, stored_specs
+from snfpipe.jobs.manifest import Finished
 from snfpipe.jobs.observations import Moved, Over, note
-from snfpipe.jobs.postmortem import judge
+from snfpipe.jobs.postmortem import diagnose
 from snfpipe.jobs.products import Ended
 from snfpipe.jobs.queue_snapshot import SharedQueue
 from snfpipe.jobs.register import AT_ONCE, ArchiveUnavailable, clear, register
 from snfpipe.killpoint import killpoint
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import ACTIVE, State
 from snfpipe.storage import archive
 from snfpipe.worker import ledger, processes
 from snfpipe.worker.ledger import Record
@@ -51,7 +51,7 @@ LATE = timedelta(days=7)
 
 
 class Harvester:
-    """Looks after jobs in hand, whoever submitted them.
+    """Looks after active jobs, whoever submitted them.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class Harvester:
         #: Whether the last look left jobs open for the grace: without a trace, or in error.
         self.in_doubt = False
         #: Why the last look left jobs open that are over; they are in the next one.
-        self.trouble: ServiceUnavailable | None = None
+        self.problem: ServiceUnavailable | None = None
 
     def look(
         self, lost_since: datetime | None = None, between: Callable[[], bool] = lambda: True
-    ) -> list[Settled]:
-        """Take one look at all jobs in hand; settle and register those that are over.
+    ) -> list[Finished]:
+        """Take one look at all active jobs; finish and register those that are over.
 
         Parameters
         ----------
@@ -97,27 +97,27 @@ class Harvester:
             The engine or the database does not answer; nothing is lost, look again.
         """
         over = self.note(lost_since)
-        settled: list[Settled] = []
-        self.trouble = None
+        finished: list[Finished] = []
+        self.problem = None
         for part in store.chunks(over, AT_ONCE):
             if not between():
                 break
             try:
-                settled += register(self._project, self._database, self.judge(part))
-            except ArchiveUnavailable as trouble:
-                settled += trouble.settled
-                self.trouble = trouble
-        return settled
+                finished += register(self._project, self._database, self.diagnose(part))
+            except ArchiveUnavailable as problem:
+                finished += problem.finished
+                self.problem = problem
+        return finished
 
     def note(self, lost_since: datetime | None = None) -> list[Over]:
-        """Bring the rows of jobs in hand up to date; return those that are over, not settled."""
+        """Bring the rows of active jobs up to date; return those that are over, not finished."""
         with uncollected():
             over = self._note(self._jobs(lost_since))
         if over:
             killpoint("harvest:after-note")
         return over
 
-    def _note(self, jobs: Sequence[InHand]) -> list[Over]:
+    def _note(self, jobs: Sequence[ActiveJob]) -> list[Over]:
         """Do what :meth:`note` says of jobs."""
         self.in_doubt = False
         if not jobs:
@@ -141,27 +141,27 @@ class Harvester:
             raise
         return over
 
-    def preview(self, lost_since: datetime | None = None) -> list[tuple[InHand, Ended]]:
-        """Return the jobs that the next :meth:`look` would settle, and how; change nothing."""
+    def preview(self, lost_since: datetime | None = None) -> list[tuple[ActiveJob, Ended]]:
+        """Return the jobs that the next :meth:`look` would finish, and how; change nothing."""
         jobs = self._jobs(lost_since)
         _moved, over, _silent = self._sort(jobs, self._engine.snapshot() if jobs else {})
-        return [(it.job, ended) for it in over for ended in self.judge([it])]
+        return [(it.job, ended) for it in over for ended in self.diagnose([it])]
 
-    def judge(self, over: Iterable[Over]) -> list[Ended]:
+    def diagnose(self, over: Iterable[Over]) -> list[Ended]:
         """Say what became of jobs that are over; those whose script still runs are left out."""
-        return [ended for it in over if (ended := self._judge(it)) is not None]
+        return [ended for it in over if (ended := self._diagnose(it)) is not None]
 
-    def recover(self) -> list[Settled]:
+    def recover(self) -> list[Finished]:
         """Do what may have been left undone: late ends of lost jobs, and remains of old attempts.
 
         Returns what :meth:`look` does.
         """
-        settled = self.look(clock.utc_now() - LATE)
+        finished = self.look(clock.utc_now() - LATE)
         self.clear_incoming()
-        return settled
+        return finished
 
     def clear_incoming(self) -> None:
-        """Remove what attempts left that are settled, or are not their job's attempt any more.
+        """Remove what attempts left that are finished, or are not their job's attempt any more.
 
         What a lost one left stays as long as it may end late.
         """
@@ -178,16 +178,16 @@ class Harvester:
             rows = session.execute(query).all()
         of_late = clock.utc_now() - LATE
         for token, current, state, ended in rows:
-            may_end = state in IN_HAND or (state == State.LOST and ended and ended >= of_late)
+            may_end = state in ACTIVE or (state == State.LOST and ended and ended >= of_late)
             if token != current or not may_end:
                 clear(self._database, place, token)
 
     # --- looking ----------------------------------------------------------------------------
 
-    def _jobs(self, lost_since: datetime | None) -> list[InHand]:
+    def _jobs(self, lost_since: datetime | None) -> list[ActiveJob]:
         """Return the jobs to look at, unless their folders are out of reach as a whole."""
         with self._database.read() as session:
-            jobs = in_hand(session, self._project.site, self._whose, lost_since=lost_since)
+            jobs = active_jobs(session, self._project.site, self._whose, lost_since=lost_since)
             jobs = [job for job in jobs if job.state is not State.CLAIMED]
             folders = {job.jobs for job in jobs if job.state is not State.LOST}
             if folders:
@@ -198,12 +198,12 @@ class Harvester:
             except OSError as error:
                 raise ServiceUnavailable(
                     f"the folder of all jobs is out of reach: {error}",
-                    hint="mount it; no job is settled meanwhile",
+                    hint="mount it; no job is finished meanwhile",
                 ) from error
         return jobs
 
     def _sort(
-        self, jobs: Sequence[InHand], snapshot: Mapping[str, EngineState]
+        self, jobs: Sequence[ActiveJob], snapshot: Mapping[str, EngineState]
     ) -> tuple[list[Moved], list[Over], list[Over]]:
         """Return jobs that moved, jobs that are over, and those that left no end anywhere."""
         gone = [job for job in jobs if job.engine_id not in snapshot and job.accounting is None]
@@ -248,14 +248,14 @@ class Harvester:
             if token not in elsewhere and self._never_starts(it.job)
         ]
 
-    def _grace_is_over(self, job: InHand, more_s: float = 0.0) -> bool:
+    def _grace_is_over(self, job: ActiveJob, more_s: float = 0.0) -> bool:
         """Tell whether a job has been without a trace for the engine's grace, or was cancelled."""
         since = self._gone_since.setdefault(job.token, clock.monotonic())
         if clock.monotonic() - since >= self._engine.grace_s + more_s:
             return True
         return not more_s and last_of(ledger.read(job.attempt.ledger), "cancel") is not None
 
-    def _never_starts(self, job: InHand) -> bool:
+    def _never_starts(self, job: ActiveJob) -> bool:
         """Tell whether a job without a trace began once, or is kept from beginning now.
 
         One whose script takes the unit just now is given a second to say so.
@@ -263,7 +263,7 @@ class Harvester:
         begun = last_of(ledger.read(job.attempt.ledger), "starting") is not None
         return begun or close(job.attempt, "post-mortem") or self._grace_is_over(job, 1.0)
 
-    def _found_again(self, jobs: Sequence[InHand]) -> set[str]:
+    def _found_again(self, jobs: Sequence[ActiveJob]) -> set[str]:
         """Note the ids of jobs that the engine has under another one than we know."""
         if not jobs:
             return set()
@@ -280,7 +280,7 @@ class Harvester:
             )
         return {row["token"] for row in rows}
 
-    def _has_grown(self, job: InHand) -> bool:
+    def _has_grown(self, job: ActiveJob) -> bool:
         """Tell whether a ledger has grown since it was last looked at."""
         try:
             size = job.attempt.ledger.stat().st_size
@@ -290,9 +290,9 @@ class Harvester:
         self._sizes[job.token] = size
         return size != before
 
-    # --- settling ---------------------------------------------------------------------------
+    # --- finishing ---------------------------------------------------------------------------
 
-    def _judge(self, over: Over) -> Ended | None:
+    def _diagnose(self, over: Over) -> Ended | None:
         """Say what became of a job; None where that is open."""
         job, folder = over.job, over.job.attempt
         records = ledger.read(folder.ledger)
@@ -304,7 +304,7 @@ class Harvester:
             # the engine speaks of an attempt that found its unit taken, or nobody speaks
             given_up = given_up or self._grace_is_over(job)
         spec = self._spec(job)
-        outcome = judge(
+        outcome = diagnose(
             spec, records, gone=True, given_up=given_up, accounting=over.accounting,
             complaint=last_line(folder.err) or last_line(folder.engine_err),
         )  # fmt: skip
@@ -315,7 +315,7 @@ class Harvester:
             return None  # known
         return Ended(job.job_id, job.production_id, spec, outcome, tails(folder))
 
-    def _spec(self, job: InHand) -> JobSpec:
+    def _spec(self, job: ActiveJob) -> JobSpec:
         """Return a job's spec: its folder's, or the database's where that is out of reach."""
         try:
             return job.attempt.load()

@@ -1,4 +1,4 @@
-"""Manifests: a unit's settled result as a text that is the same wherever and whenever it was made.
+"""Manifests: a unit's finished result as a text that is the same wherever and whenever it was made.
 
 The database holds the text (``job.manifest``); the file beside the job is what doit depends on,
 and is rewritten from the database where it is missing.
@@ -21,8 +21,8 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A job that was settled, and the text and place of the manifest that says so.
+class Finished:
+    """A job that was finished, and the text and place of the manifest that says so.
 
     ``unwritten`` is why the manifest does not lie there.
     """
@@ -94,12 +94,12 @@ def write_manifest(path: Path, text: str) -> None:
     write_whole(path, text, sync=True, point="manifest:before-rename")
 
 
-def write_manifests(settled: Iterable[Settled]) -> list[Settled]:
-    """Write the manifests of settled jobs; return the jobs, with the reason where that failed."""
-    return [_written(job) for job in settled]
+def write_manifests(finished: Iterable[Finished]) -> list[Finished]:
+    """Write the manifests of finished jobs; return the jobs, with the reason where that failed."""
+    return [_written(job) for job in finished]
 
 
-def _written(job: Settled) -> Settled:
+def _written(job: Finished) -> Finished:
     """Write one manifest."""
     try:
         write_manifest(job.path, job.manifest)

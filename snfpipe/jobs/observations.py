@@ -1,4 +1,4 @@
-"""What a look at the engine and the ledgers tells of jobs, noted in bulk before any is settled."""
+"""What a look at the engine and the ledgers tells of jobs, noted in bulk before any is finished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import EngineOutcome
-from snfpipe.jobs.active import InHand, stored
+from snfpipe.jobs.active import ActiveJob, stored
 from snfpipe.jobs.postmortem import moment_of
 from snfpipe.states import WITH_ENGINE, State
 from snfpipe.worker.ledger import Record
@@ -24,7 +24,7 @@ from snfpipe.worker.ledger import Record
 class Over:
     """A job whose attempt is over, and what the engine says of it."""
 
-    job: InHand
+    job: ActiveJob
     accounting: EngineOutcome | None = None
     given_up: bool = False
 
@@ -33,7 +33,7 @@ class Over:
 class Moved:
     """A job that changed its state but is not over; ``starting`` is the ledger's, when it began."""
 
-    job: InHand
+    job: ActiveJob
     state: State
     starting: Record | None = None
 

@@ -1,8 +1,8 @@
 """Planning: from unit plans to claimed jobs, in one transaction for all units of a step.
 
-Before an engine hears of a job, the database knows its attempt, its token, what it owes and the
-index of every product.  Whoever crashes after that leaves enough to go on: the attempt's row
-holds the whole spec, and who claimed it.
+Before an engine hears of a job, the database knows its attempt, its token, what is expected of it
+and the index of every product.  Whoever crashes after that leaves enough to go on: the attempt's
+row holds the whole spec, and who claimed it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from snfpipe.grouping import grouped
 from snfpipe.jobs import driver, root
 from snfpipe.jobs.expand import job_spec, product_name, variables_of
 from snfpipe.jobs.manifest import (
-    Settled,
+    Finished,
     manifest_path,
     manifest_text,
     sha256,
@@ -46,16 +46,16 @@ from snfpipe.jobs.version_digest import hold_version
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
-from snfpipe.states import CLAIMABLE, MAY_REGISTER, SETTLED, State, check_change
+from snfpipe.states import CLAIMABLE, FINISHED, MAY_REGISTER, State, check_change
 from snfpipe.worker.spec import AttemptFolder, JobSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning did: jobs claimed for submission, and units settled by a verdict."""
+    """What planning did: jobs claimed for submission, and units finished by a verdict."""
 
     claimed: tuple[JobSpec, ...]
-    settled: tuple[Settled, ...]
+    finished: tuple[Finished, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class _Row:
 
 
 def _is_free(row: _Row, inputs_digest: str) -> bool:
-    """Tell whether a unit may be claimed: nobody has it in hand, or has just settled the same."""
-    settled = row.state in SETTLED and row.inputs_digest == inputs_digest
-    return row.state in CLAIMABLE and not settled
+    """Tell whether a unit may be claimed: it is not active, and was not just finished the same."""
+    finished = row.state in FINISHED and row.inputs_digest == inputs_digest
+    return row.state in CLAIMABLE and not finished
 
 
 def create(project: Project, database: Database, step: Step, units: Sequence[str]) -> None:
@@ -93,9 +93,9 @@ def claim(
     *,
     keep: bool = False,
 ) -> Planned:
-    """Claim every unit that nobody has in hand, settle those with a verdict, for good.
+    """Claim every unit that is not active, finish those with a verdict, for good.
 
-    Units that somebody has in hand, or has just settled from the same inputs, are in neither
+    Units that are active, or were just finished from the same inputs, are in neither
     part of the answer.  The manifests of verdicts are written.  With `keep`, jobs leave their
     products in the work folder, too.
 
@@ -114,7 +114,7 @@ def claim(
 
     planned = database.transact(work)
     killpoint("plan:after-claim-commit")
-    return replace(planned, settled=tuple(write_manifests(planned.settled)))
+    return replace(planned, finished=tuple(write_manifests(planned.finished)))
 
 
 def plan_jobs(
@@ -151,7 +151,7 @@ def plan_jobs(
     names = _name(session, project, production_id, free)
     _declare(session, [(rows[plan.unit].id, plan) for plan in free], names)
     claimed = []
-    settled = []
+    finished = []
     attempts: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
     for plan in free:
@@ -165,7 +165,7 @@ def plan_jobs(
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)
             path = manifest_path(place, row.name)
-            settled.append(_settle(spec, row, path, plan.verdict, attempt, change))
+            finished.append(_finish(spec, row, path, plan.verdict, attempt, change))
         else:
             check_change(row.name, row.state, State.CLAIMED)
             claimed.append(spec)
@@ -177,7 +177,7 @@ def plan_jobs(
     live = sa.update(Process).where(Process.state == "live").values(state="superseded")
     retired = [rows[plan.unit].id for plan in free if plan.verdict]  # they no longer make any
     store.change_in(session, live, Process.job_id, retired)
-    return Planned(tuple(claimed), tuple(settled))
+    return Planned(tuple(claimed), tuple(finished))
 
 
 def ensure_production(session: Session, project: Project, step: Step) -> int:
@@ -260,7 +260,7 @@ def _lock_rows(
 def _name(
     session: Session, project: Project, production_id: int, plans: Iterable[UnitPlan]
 ) -> dict[str, list[ProductName]]:
-    """Give every owed product an index that no other has, or is going to have.
+    """Give every expected product an index that no other has, or is going to have.
 
     Until one of a job's attempts is registered, all of them get the same, unless a job of another
     production was promised that one meanwhile.
@@ -268,7 +268,7 @@ def _name(
     Returns
     -------
     dict
-        Unit -> a name for each of its owed products.
+        Unit -> a name for each of its expected products.
     """
     names = {plan.unit: [product_name(project, it, 0) for it in plan.expected] for plan in plans}
     everything = [name for own in names.values() for name in own]
@@ -312,7 +312,7 @@ def _declare(
     plans: Sequence[tuple[int, UnitPlan]],
     names: Mapping[str, Sequence[ProductName]],
 ) -> None:
-    """Replace what jobs declared that they owe."""
+    """Replace what jobs declared that is expected of them."""
     store.change_in(
         session, sa.delete(Expected), Expected.job_id, [job_id for job_id, _plan in plans]
     )
@@ -321,15 +321,15 @@ def _declare(
             "job_id": job_id,
             "id_process": name.id_process,
             "name": str(name),
-            "fclass": owed.fclass,
-            "xfclass": owed.xfclass,
-            "channel": owed.channel,
-            "night": str(owed.exposure.night),
-            "id_exposure": owed.exposure.id_exposure,
-            "reason": owed.reason,
+            "fclass": expected.fclass,
+            "xfclass": expected.xfclass,
+            "channel": expected.channel,
+            "night": str(expected.exposure.night),
+            "id_exposure": expected.exposure.id_exposure,
+            "reason": expected.reason,
         }
         for job_id, plan in plans
-        for owed, name in zip(plan.expected, names[plan.unit], strict=True)
+        for expected, name in zip(plan.expected, names[plan.unit], strict=True)
     ]
     store.insert_many(session, Expected, rows)
 
@@ -365,14 +365,14 @@ def _claim(
     return attempt, change
 
 
-def _settle(
+def _finish(
     spec: JobSpec,
     row: _Row,
     path: Path,
     verdict: Verdict,
     attempt: dict[str, Any],
     change: dict[str, Any],
-) -> Settled:
+) -> Finished:
     """Turn a claim into a verdict; a refusal counts as an attempt, having nothing to do not."""
     text = manifest_text(
         spec.production, spec.unit, verdict.state, verdict.reason, spec.selection, spec.identity, ()
@@ -389,4 +389,4 @@ def _settle(
         )
     else:
         change.update(token=None, attempts=row.attempts)
-    return Settled(row.name, spec.production, spec.unit, path, verdict.state, verdict.reason, text)
+    return Finished(row.name, spec.production, spec.unit, path, verdict.state, verdict.reason, text)

@@ -77,7 +77,7 @@ class Outcome:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
 
-def judge(
+def diagnose(
     spec: JobSpec,
     records: Sequence[Record],
     *,
@@ -110,7 +110,7 @@ def judge(
     told_end = accounting is not None and accounting.final
     if end is None and not (gone and ("ending" in last or told_end or given_up)):
         return None
-    state, reason = _judge(spec, last, records, accounting, complaint)
+    state, reason = _diagnose(spec, last, records, accounting, complaint)
     accounted = "ending" in last and "accounted" in last
     made, measures = _made(spec, records) if accounted else ((), {})
     missing = (
@@ -140,7 +140,7 @@ def judge(
     )
 
 
-def _judge(
+def _diagnose(
     spec: JobSpec,
     last: Mapping[str, Record],
     records: Sequence[Record],

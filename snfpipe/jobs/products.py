@@ -71,7 +71,7 @@ def never_started(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LiveProduct:
     """A live product of a job."""
 
     id_process: str
@@ -92,9 +92,9 @@ class Standing:
         }
 
 
-def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, Standing]]:
+def live_products(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, LiveProduct]]:
     """Return job id -> process id without index -> live product."""
-    found: dict[int, dict[str, Standing]] = {}
+    found: dict[int, dict[str, LiveProduct]] = {}
     query = (
         sa.select(*_STANDING)
         .join(File, File.id_process == Process.id_process)
@@ -107,11 +107,11 @@ def standing(session: Session, job_ids: Sequence[int]) -> dict[int, dict[str, St
         base = ident[:-INDEX_DIGITS]
         before = mine[base].files if base in mine else ()
         files = (*before, MadeFile(name, role, checksum, size))
-        mine[base] = Standing(ident, quality, quality_s, status, files)
+        mine[base] = LiveProduct(ident, quality, quality_s, status, files)
     return found
 
 
-def kept(made: Made, standing: Mapping[str, Standing]) -> Standing | None:
+def kept(made: Made, standing: Mapping[str, LiveProduct]) -> LiveProduct | None:
     """Return the live product that has the very bytes of what was made, if there is one."""
     before = standing.get(made.product.id_process[:-INDEX_DIGITS])
     if before is None or _bytes_of(before.files) != _bytes_of(made.files):
@@ -130,7 +130,7 @@ def add(session: Session, ended: Sequence[Ended]) -> None:
     An attempt that did not account for its products changes none of those that stand.
     """
     accounted = [job for job in ended if job.outcome.accounted]
-    before = standing(session, [job.job_id for job in accounted])
+    before = live_products(session, [job.job_id for job in accounted])
     changes = _Changes(session, accounted)
     for job in accounted:
         changes.take(job, before.get(job.job_id, {}))
@@ -160,7 +160,7 @@ class _Changes:
         self._files: list[dict[str, Any]] = []
         self._last: dict[str, int] = {}
 
-    def take(self, job: Ended, before: Mapping[str, Standing]) -> None:
+    def take(self, job: Ended, before: Mapping[str, LiveProduct]) -> None:
         """Take in the result of one job; parents come before their children."""
         stands = set()
         complete = job.outcome.state is State.DONE
@@ -268,8 +268,8 @@ def _pose(name: ProductName) -> int | None:
 
 def _write_owed(session: Session, ended: Sequence[Ended], final: Mapping[str, str]) -> None:
     """Say of promised products why they are missing, or under which id they stand."""
-    mended = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
-    store.change_in(session, mended, Expected.job_id, [job.job_id for job in ended])
+    fixed = sa.update(Expected).where(Expected.failure.is_not(None)).values(failure=None)
+    store.change_in(session, fixed, Expected.job_id, [job.job_id for job in ended])
     rows = []
     for job in ended:
         for product in job.spec.products:

@@ -1,4 +1,4 @@
-"""What runs and waits, for people: the jobs in hand of a database, as the last look saw them."""
+"""What runs and waits, for people: the active jobs of a database, as the last look saw them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine
 from snfpipe.jobs.active import of_engine
-from snfpipe.jobs.queue_snapshot import Look, SharedQueue, Usage, usage_of
-from snfpipe.states import IN_HAND, WITH_ENGINE, State
+from snfpipe.jobs.queue_snapshot import SharedQueue, Snapshot, Usage, usage_of
+from snfpipe.states import ACTIVE, WITH_ENGINE, State
 from snfpipe.worker.spec import AttemptFolder
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job in hand; times in seconds, None where they are not known.
+    """An active job; times in seconds, None where they are not known.
 
     One that is not ``registered`` is of ``batch_jobs -L``.
     """
@@ -43,7 +43,7 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The jobs in hand, and when the engine was last looked at (UTC).
+    """The active jobs, and when the engine was last looked at (UTC).
 
     ``notices`` are the engine's words on what keeps jobs from starting.
     """
@@ -66,7 +66,7 @@ class Queue:
 
 
 def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str] = ()) -> Queue:
-    """Return the jobs in hand of an engine, of all productions; running ones first.
+    """Return the active jobs of an engine, of all productions; running ones first.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     query = (
         sa.select(Job.name, Job.state, Attempt.engine_id, Attempt.host, Attempt.submitted_at)
         .join(Attempt, Attempt.token == Job.token)
-        .where(of_engine(engine), Job.state.in_(IN_HAND))
+        .where(of_engine(engine), Job.state.in_(ACTIVE))
         .order_by(Job.name)
     )
     with database.read() as session:
@@ -101,7 +101,7 @@ def queue(site: Site, database: Database, engine: Engine, patterns: Sequence[str
     return Queue(engine.name, look.taken, tuple(jobs), look.notices)
 
 
-def _unregistered(session: Session, engine: Engine, look: Look) -> list[QueuedJob]:
+def _unregistered(session: Session, engine: Engine, look: Snapshot) -> list[QueuedJob]:
     """Return the jobs in a look that the database never heard of; what it knows is over, or listed.
 
     An attempt that was submitted just now is known by its token before it is by its engine id.
@@ -128,7 +128,12 @@ _ORDER = (State.RUNNING, State.ENDED, State.QUEUE_ERROR, State.HELD, State.QUEUE
 
 
 def _job(
-    look: Look, name: str, state: str, engine_id: str | None, host: str, submitted: datetime | None
+    look: Snapshot,
+    name: str,
+    state: str,
+    engine_id: str | None,
+    host: str,
+    submitted: datetime | None,
 ) -> QueuedJob:
     """Put together what the database and the look say of a job."""
     seen = look.states.get(engine_id or "")

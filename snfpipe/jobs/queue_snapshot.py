@@ -26,7 +26,7 @@ from snfpipe.db.models import Attempt, QueueSnapshot
 from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, EngineState
 from snfpipe.jobs import driver
-from snfpipe.jobs.active import in_hand, of_engine
+from snfpipe.jobs.active import active_jobs, of_engine
 from snfpipe.worker.spec import AttemptFolder
 
 _LEASE_S = 90.0  # longer than a scheduler's answer may take
@@ -44,7 +44,7 @@ class Usage(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """What an engine had at a moment: engine id -> state, and of some that run -> usage.
 
     ``notices`` tell people what keeps jobs from starting; ``skew`` is how far ``taken`` may be off
@@ -82,8 +82,8 @@ class SharedQueue:
         self._lease = f"look {engine.name}"
         self._me = json.dumps([secrets.token_hex(4), driver.identity()])
 
-    def harvest(self) -> Look:
-        """Return a look for whoever settles jobs; where it is a new one, the cap is filled up.
+    def harvest(self) -> Snapshot:
+        """Return a look for whoever finishes jobs; where it is a new one, the cap is filled up.
 
         It is younger than half a cycle, so that one who harvests every cycle takes a look in
         each, and those who only watch never have to.
@@ -95,11 +95,11 @@ class SharedQueue:
         """
         if self._engine.asks_scheduler:
             return self._shared(self._site.poll_s / 2, fill=True)
-        look = Look(clock.utc_now(), self._engine.snapshot(), {}, skew=timedelta(0))
+        look = Snapshot(clock.utc_now(), self._engine.snapshot(), {}, skew=timedelta(0))
         self._engine.fill()
         return look
 
-    def watch(self) -> Look:
+    def watch(self) -> Snapshot:
         """Return a look for whoever shows jobs: at most one and a half cycles old.
 
         Raises
@@ -109,7 +109,7 @@ class SharedQueue:
         """
         return self._shared(max(1.0, self._site.poll_s * 1.5), fill=False)
 
-    def _shared(self, age_s: float, *, fill: bool) -> Look:
+    def _shared(self, age_s: float, *, fill: bool) -> Snapshot:
         """Return the last look if it is not older than `age_s`, or take one, or wait for one."""
         while True:
             with self._database.read() as session:
@@ -130,9 +130,9 @@ class SharedQueue:
         lease.release(session, self._lease, holder)
         return lease.take(session, self._lease, self._me, _LEASE_S)
 
-    def _renew(self, age_s: float, *, fill: bool) -> Look:
+    def _renew(self, age_s: float, *, fill: bool) -> Snapshot:
         """Take a look and keep it, unless somebody has just done so; give the lease back."""
-        new: Look | None = None
+        new: Snapshot | None = None
         try:
             with self._database.read() as session:
                 look = self._kept(session, age_s)
@@ -145,7 +145,7 @@ class SharedQueue:
         finally:
             self._database.transact(lambda session: self._keep(session, new))
 
-    def _take(self) -> Look:
+    def _take(self) -> Snapshot:
         """Ask the engine, and the wrappers of running jobs by the files they leave."""
         moment = clock.utc_now()
         states, notices = self._engine.snapshot(), self._engine.notices
@@ -154,11 +154,11 @@ class SharedQueue:
             whose = sa.and_(
                 of_engine(self._engine), store.among(session, Attempt.engine_id, idents)
             )
-            jobs = in_hand(session, self._site, whose) if idents else []
+            jobs = active_jobs(session, self._site, whose) if idents else []
         running = {job.engine_id: job.attempt for job in jobs if job.engine_id}
-        return Look(moment, states, usage_of(running), notices)
+        return Snapshot(moment, states, usage_of(running), notices)
 
-    def _keep(self, session: Session, look: Look | None) -> None:
+    def _keep(self, session: Session, look: Snapshot | None) -> None:
         """Keep a look for the others, and let them take the next."""
         if look is not None:
             row = {
@@ -171,14 +171,14 @@ class SharedQueue:
             store.upsert(session, QueueSnapshot, [row], ["taken", "states", "usage", "notices"])
         lease.release(session, self._lease, self._me)
 
-    def _kept(self, session: Session, age_s: float) -> Look | None:
+    def _kept(self, session: Session, age_s: float) -> Snapshot | None:
         """Return the last look if it is not older than `age_s`."""
         row = session.get(QueueSnapshot, self._engine.name)
         if row is None or clock.utc_now() - row.taken > timedelta(seconds=age_s):
             return None
         states = {ident: EngineState(state) for ident, state in row.states.items()}
         usage = {ident: Usage(*it) for ident, it in row.usage.items()}
-        return Look(row.taken, states, usage, tuple(row.notices))
+        return Snapshot(row.taken, states, usage, tuple(row.notices))
 
 
 def _is_dead(holder: str) -> bool:

@@ -2,9 +2,9 @@
 
 Files are linked into place first, then one transaction adds the rows, on condition that the job
 still names the attempt; the files in the incoming area go last.  Killed anywhere in between,
-the same can be done again: links that are there are no trouble, and the condition fails for
+the same can be done again: links that are there are no problem, and the condition fails for
 whoever comes second.  Jobs that end together share a transaction; one that cannot be registered
-is tried alone, fails alone, and says why.  Where the archive is to blame, the job stays in hand
+is tried alone, fails alone, and says why.  Where the archive is to blame, the job stays active
 and keeps what it made: whoever looks next tries again.
 """
 
@@ -31,14 +31,14 @@ from snfpipe.errors import BadName, Refused, ServiceUnavailable, told
 from snfpipe.jobs import products
 from snfpipe.jobs.active import of_project
 from snfpipe.jobs.manifest import (
-    Settled,
+    Finished,
     manifest_path,
     manifest_text,
     sha256,
     write_manifest,
     write_manifests,
 )
-from snfpipe.jobs.products import Ended, Standing
+from snfpipe.jobs.products import Ended, LiveProduct
 from snfpipe.killpoint import killpoint
 from snfpipe.states import MAY_REGISTER, State, check_change
 from snfpipe.storage import archive
@@ -47,52 +47,52 @@ from snfpipe.worker.spec import AttemptFolder
 AT_ONCE = 40  # jobs in a transaction
 
 
-def register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
-    """Settle jobs whose attempts are over, and register what they made.
+def register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Finished]:
+    """Finish jobs whose attempts are over, and register what they made.
 
     Returns
     -------
-    list of Settled
-        Those settled by this call; jobs that name another attempt by now, or were settled by
+    list of Finished
+        Those finished by this call; jobs that name another attempt by now, or were finished by
         somebody else, are passed over.
 
     Raises
     ------
     ArchiveUnavailable
-        The archive did not take the products of some; the others were settled.
+        The archive did not take the products of some; the others were finished.
     ServiceUnavailable
         The database does not answer; nothing is lost, try again.
     """
-    settled: list[Settled] = []
-    trouble = ""
+    finished: list[Finished] = []
+    problem = ""
     for part in store.chunks(ended, AT_ONCE):
         try:
-            settled += _register(project, database, part)
+            finished += _register(project, database, part)
         except _CAUSES:
             for job in part:
                 try:
-                    settled += _register_alone(project, database, job)
+                    finished += _register_alone(project, database, job)
                 except OSError as error:
-                    trouble = f"the archive does not take the products of {job.spec.job}: {error}"
-    if trouble:
-        raise ArchiveUnavailable(trouble, settled)
-    return settled
+                    problem = f"the archive does not take the products of {job.spec.job}: {error}"
+    if problem:
+        raise ArchiveUnavailable(problem, finished)
+    return finished
 
 
 class ArchiveUnavailable(ServiceUnavailable):
-    """The archive takes no files: `settled` are the jobs that were settled all the same."""
+    """The archive takes no files: `finished` are the jobs that were finished all the same."""
 
-    def __init__(self, message: str, settled: list[Settled]) -> None:
-        super().__init__(message, hint="mend that: they are kept, and registered afterwards")
-        self.settled = settled
+    def __init__(self, message: str, finished: list[Finished]) -> None:
+        super().__init__(message, hint="fix that: they are kept, and registered afterwards")
+        self.finished = finished
 
 
 _CAUSES = (Refused, BadName, OSError, sa.exc.IntegrityError, sa.exc.DataError)
 _OWN = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
-def _register_alone(project: Project, database: Database, job: Ended) -> list[Settled]:
-    """Register one job; where that fails for what it left, settle it as failed with the cause.
+def _register_alone(project: Project, database: Database, job: Ended) -> list[Finished]:
+    """Register one job; where that fails for what it left, finish it as failed with the cause.
 
     Raises
     ------
@@ -115,13 +115,13 @@ def _register_alone(project: Project, database: Database, job: Ended) -> list[Se
         return _register(project, database, [replace(job, outcome=outcome)])
 
 
-def _register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Settled]:
+def _register(project: Project, database: Database, ended: Sequence[Ended]) -> list[Finished]:
     """Register some jobs in one transaction."""
     place = project.site.archive
     with database.read() as session:
         ours = _ours(session, ended)
         ended = [job for job in ended if job.job_id in ours]
-        standing = products.standing(session, [job.job_id for job in ended])
+        standing = products.live_products(session, [job.job_id for job in ended])
     new = {job.spec.token: _new_files(job, standing.get(job.job_id, {})) for job in ended}
     killpoint("register:before-links")
     if any(new.values()) and not archive.is_there(place):
@@ -129,18 +129,18 @@ def _register(project: Project, database: Database, ended: Sequence[Ended]) -> l
     for token, files in new.items():
         _place(database, place, token, files)
     killpoint("register:after-links")
-    settled = database.transact(lambda session: _commit(session, ended))
+    finished = database.transact(lambda session: _commit(session, ended))
     killpoint("register:after-commit")
-    done = {job.job for job in settled}
+    done = {job.job for job in finished}
     for job in ended:
         if job.spec.job not in done or job.outcome.state is State.LOST:
             continue  # a lost one may end late, and bring this with it
-        with suppress(OSError):  # it is settled: what stays here now goes later
+        with suppress(OSError):  # it is finished: what stays here now goes later
             if job.outcome.made:
                 archive.drop_incoming(place, job.spec.token)
             else:
                 clear(database, place, job.spec.token)
-    return write_manifests(settled)
+    return write_manifests(finished)
 
 
 def restore_manifests(
@@ -197,7 +197,7 @@ def clear(database: Database, place: Path, token: str) -> None:
     archive.drop_incoming(place, token)
 
 
-def _new_files(job: Ended, standing: Mapping[str, Standing]) -> dict[str, str]:
+def _new_files(job: Ended, standing: Mapping[str, LiveProduct]) -> dict[str, str]:
     """Return path -> checksum of the files of products that do not stand already."""
     return {
         archive.place_of(file.name): file.checksum
@@ -227,7 +227,7 @@ def _registered(session: Session, paths: Iterable[str]) -> set[str]:
 
 
 def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> dict[int, State]:
-    """Return id -> state of the jobs that still name these attempts and are not settled."""
+    """Return id -> state of the jobs that still name these attempts and are not finished."""
     tokens = {job.job_id: job.spec.token for job in ended}
     query = sa.select(Job.id, Job.token, Job.state).where(Job.id.in_(tokens)).order_by(Job.id)
     if lock:
@@ -239,17 +239,17 @@ def _ours(session: Session, ended: Sequence[Ended], *, lock: bool = False) -> di
     }
 
 
-def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
-    """Add the rows of jobs that are still ours, and settle them."""
+def _commit(session: Session, ended: Sequence[Ended]) -> list[Finished]:
+    """Add the rows of jobs that are still ours, and finish them."""
     ours = _ours(session, ended, lock=True)
     ended = [job for job in ended if job.job_id in ours]
     for job in ended:
         check_change(job.spec.job, ours[job.job_id], job.outcome.state)
     products.add(session, ended)
     session.flush()
-    standing = products.standing(session, [job.job_id for job in ended])
+    standing = products.live_products(session, [job.job_id for job in ended])
     moment = clock.utc_now()
-    settled = []
+    finished = []
     jobs: list[dict[str, Any]] = []
     attempts: list[dict[str, Any]] = []
     for job in ended:
@@ -271,12 +271,14 @@ def _commit(session: Session, ended: Sequence[Ended]) -> list[Settled]:
         )
         attempts.append(_attempt(job, moment))
         path = manifest_path(AttemptFolder.of(spec).job_folder, spec.job)
-        settled.append(
-            Settled(spec.job, spec.production, spec.unit, path, outcome.state, outcome.reason, text)
+        finished.append(
+            Finished(
+                spec.job, spec.production, spec.unit, path, outcome.state, outcome.reason, text
+            )
         )
     store.update_rows(session, Job, jobs, ["id"])
     store.update_rows(session, Attempt, attempts, ["token"])
-    return settled
+    return finished
 
 
 def _attempt(job: Ended, moment: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The folder of all jobs: one for all who share a database, as long as jobs are in hand.
+"""The folder of all jobs: one for all who share a database, as long as jobs are active.
 
 Jobs are judged by the ledgers in their folders.  Somebody with a folder of his own would look for
 those of others in vain, and call them lost.
@@ -15,7 +15,7 @@ from snfpipe.config.site import Site
 from snfpipe.db import store
 from snfpipe.db.models import Attempt, Job, JobsRoot
 from snfpipe.errors import Refused, printable
-from snfpipe.states import IN_HAND
+from snfpipe.states import ACTIVE
 
 
 def hold(session: Session, site: Site) -> None:
@@ -31,7 +31,7 @@ def hold(session: Session, site: Site) -> None:
     Raises
     ------
     Refused
-        Jobs of the same engine are in hand in another folder, which is there.
+        Jobs of the same engine are active in another folder, which is there.
     """
     root = str(site.jobs.parent)
     store.insert_new(session, JobsRoot, [{"engine": site.engine, "path": root}])
@@ -39,12 +39,12 @@ def hold(session: Session, site: Site) -> None:
     if session.scalar(query) == root and session.scalar(query.with_for_update(read=True)) == root:
         return
     stands = session.scalar(query.with_for_update())
-    in_hand = (
+    active_jobs = (
         sa.select(Job.id)
         .join(Attempt, Attempt.token == Job.token)
-        .where(Attempt.engine == site.engine, Job.state.in_(IN_HAND))
+        .where(Attempt.engine == site.engine, Job.state.in_(ACTIVE))
     )
-    if session.scalar(in_hand.limit(1)):
+    if session.scalar(active_jobs.limit(1)):
         _refuse_another(stands, root)
     session.execute(sa.update(JobsRoot).where(JobsRoot.engine == site.engine).values(path=root))
 
@@ -65,6 +65,6 @@ def _refuse_another(stands: str | None, root: str) -> None:
     """Refuse a folder beside the one that is used; one that is gone for good holds nobody up."""
     if stands not in (None, root) and os.path.isdir(stands):
         raise Refused(
-            f"jobs in hand have their folders below {printable(stands)}, this site has {root}",
+            f"active jobs have their folders below {printable(stands)}, this site has {root}",
             hint="name that folder in the site's file (jobs), or use a database of your own",
         )

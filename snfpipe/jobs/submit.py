@@ -20,7 +20,7 @@ from snfpipe.db.session import Database
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import driver, root
 from snfpipe.jobs.active import Whose, of_project, stored_specs
-from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.manifest import Finished
 from snfpipe.jobs.products import never_started
 from snfpipe.jobs.register import register
 from snfpipe.killpoint import killpoint
@@ -62,12 +62,12 @@ class Submitter:
         """How many claimed attempts the engine has not taken yet."""
         return len(self._waiting)
 
-    def add(self, specs: Iterable[JobSpec]) -> list[Settled]:
+    def add(self, specs: Iterable[JobSpec]) -> list[Finished]:
         """Write the folders of claimed attempts; the next :meth:`send` submits them.
 
         Returns
         -------
-        list of Settled
+        list of Finished
             Those that failed at once: their folders cannot be written.
         """
         claimed = list(specs)
@@ -77,12 +77,12 @@ class Submitter:
         }
         return self._fail(failures)
 
-    def send(self) -> list[Settled]:
+    def send(self) -> list[Finished]:
         """Submit what the engine takes, by one call, and store the ids it gave.
 
         Returns
         -------
-        list of Settled
+        list of Finished
             Those that the engine would not have: they failed, with its words.
 
         Raises
@@ -102,11 +102,11 @@ class Submitter:
         refused = {token: words[it] for token, it in known.items() if it in words}
         self._acknowledge({token: it for token, it in known.items() if token not in refused})
         killpoint("submit:acknowledged")
-        settled = self._fail(refused)
+        finished = self._fail(refused)
         self.forget(refused)
-        return settled
+        return finished
 
-    def adopt(self) -> list[Settled]:
+    def adopt(self) -> list[Finished]:
         """Take over claims whose claimer is gone; return what :meth:`add` does."""
         specs = self._database.transact(self._take_over)
         begun = {it.token for it in specs if AttemptFolder.of(it).taken.exists()}
@@ -116,13 +116,13 @@ class Submitter:
         return self.add(left)
 
     def forget(self, tokens: Iterable[str]) -> None:
-        """Leave out attempts that were settled before the engine took them."""
+        """Leave out attempts that were finished before the engine took them."""
         for token in tokens:
             self._waiting.pop(token, None)
             self._tried.discard(token)
 
-    def _fail(self, reasons: Mapping[str, str]) -> list[Settled]:
-        """Settle attempts that cannot be submitted, token -> why, if they are still current."""
+    def _fail(self, reasons: Mapping[str, str]) -> list[Finished]:
+        """Finish attempts that cannot be submitted, token -> why, if they are still current."""
         if not reasons:
             return []
         with self._database.read() as session:

@@ -22,7 +22,7 @@ _READ_FROM = ("-j", "--job", "--jobs")
 
 
 @dataclass(frozen=True, slots=True)
-class PlanWords:
+class PlanArguments:
     """What a plan's arguments say.
 
     ``inputs`` is role -> productions, the best first; ``rest`` are the words that are no options;
@@ -51,7 +51,7 @@ def split(text: str) -> list[str]:
         ) from error
 
 
-def parse(plan: PlanFile, words: Sequence[str]) -> PlanWords:
+def parse(plan: PlanFile, words: Sequence[str]) -> PlanArguments:
     """Read the arguments of a plan.
 
     Raises
@@ -88,7 +88,7 @@ def parse(plan: PlanFile, words: Sequence[str]) -> PlanWords:
         else:
             text = value if equals else _next(stream, word)
             options[names[key]] = _value(name, plan.options[names[key]], text)
-    return PlanWords(
+    return PlanArguments(
         options,
         {role: tuple(dict.fromkeys(found)) for role, found in inputs.items()},
         tuple(rest),

@@ -209,7 +209,7 @@ def _unit(step: Step, it: Considered, until: Stage) -> LaunchedUnit:
     if not it.to_run:
         action, reason = "nothing", decision.reason
     elif until is Stage.SUBMIT:
-        action, reason = "settle" if plan.verdict else "submit", verdict
+        action, reason = "finish" if plan.verdict else "submit", verdict
     else:
         action, reason = "create" if decision.word == NOT_CREATED else "nothing", verdict
     return LaunchedUnit(

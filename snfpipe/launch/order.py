@@ -21,7 +21,7 @@ from snfpipe.config.step import Step
 from snfpipe.config.tomlfile import Key
 from snfpipe.declarations.unit_kinds import UnitKind
 from snfpipe.errors import BadName, NotFound, Refused, UsageError, shown
-from snfpipe.launch.arguments import PlanWords, parse
+from snfpipe.launch.arguments import PlanArguments, parse
 from snfpipe.names import VersionName
 
 _LIST_ENDINGS = (".list", ".txt", ".lst")
@@ -143,7 +143,7 @@ def _kind_of(plan: PlanFile, unit: str) -> UnitKind:
     return plan.spec.unit_kinds[-1]
 
 
-def _check_agreement(step: Step, kind: UnitKind, given: PlanWords) -> None:
+def _check_agreement(step: Step, kind: UnitKind, given: PlanArguments) -> None:
     """Refuse words that a configured step contradicts: a production is made in one way."""
     wrong = [
         f"{name} {value!r} ({step.options[name]!r} there)"
@@ -172,7 +172,7 @@ def _make_step(
     units: tuple[str, ...],
     prefix: str,
     production: str,
-    given: PlanWords,
+    given: PlanArguments,
 ) -> Step:
     """Make a step that stands in no production file."""
     version = project.version

@@ -28,7 +28,7 @@ NOTHING_SENT = Sent()
 class LaunchedUnit:
     """A unit: how its job stands, what was or would be done, what it reads and makes.
 
-    ``action`` is one of ``create``, ``submit``, ``settle`` (a verdict, without an attempt),
+    ``action`` is one of ``create``, ``submit``, ``finish`` (a verdict, without an attempt),
     ``nothing``; ``refuse`` where the engine would not have it, as ``refused`` of the launch says.
     """
 

@@ -6,18 +6,33 @@ references have no point source any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from snfpipe.declarations.rows import Candidate, Piece, UnitView, of_frame, pose_problem
+from snfpipe.declarations.rows import (
+    Candidate,
+    Choice,
+    Piece,
+    UnitView,
+    of_frame,
+    pose_problem,
+)
 from snfpipe.declarations.spec import Empty, Input, Lacking, Output, PlanSpec, Scope
 from snfpipe.declarations.unit_kinds import NIGHT, TARGET
+from snfpipe.names import CHANNELS
 from snfpipe.plans.spectroscopic import SCIENCE, spectroscopic
 from snfpipe.states import State
 
 #: Kinds of a supernova's runs in which it has faded.
 _REFERENCES = {"FinalRef", "PhotoFinalRef", "HostGalaxy", "RefGalaxy"}
 
+#: The exposure's other channel, in which the source lies at the same place.
+_OTHER = {CHANNELS["B"]: CHANNELS["R"], CHANNELS["R"]: CHANNELS["B"]}
+
 _VALUES = ("airmass", "parang", "pressure", "temperature")
+_SELECTING = (*_VALUES, "run_kind", "target_kind")
+
+#: Channel -> the other one that sees the same exposure.
+_OTHER = {CHANNELS["B"]: CHANNELS["R"], CHANNELS["R"]: CHANNELS["B"]}
 
 
 def pieces(view: UnitView) -> Iterator[Piece]:
@@ -43,6 +58,14 @@ def _no_source(frame: Candidate) -> str | None:
     return None
 
 
+def _other_channel(
+    piece: Piece, found: Sequence[Candidate], chosen: Mapping[str, tuple[Candidate, ...]]
+) -> Choice:
+    """Choose the cube of the exposure's other channel: both show the source at one place."""
+    ident, channel = piece.exposure.id_exposure, _OTHER[piece.channel]
+    return Choice(tuple(it for it in found if (it.id_exposure, it.channel) == (ident, channel))[:1])
+
+
 PLAN = PlanSpec(
     name="extract_star",
     letter="e",
@@ -55,7 +78,11 @@ PLAN = PlanSpec(
         Input(
             "cube", ((22, 0),), Scope.SAME_EXPOSURE, "cubes",
             lacking=Lacking.NOTHING, reason="no {validated}cube",
-            values=(*_VALUES, "run_kind", "target_kind"),
+            values=_SELECTING,
+        ),
+        Input(
+            "other", ((22, 0),), Scope.SAME_EXPOSURE, "cubes",
+            lacking=Lacking.OPTIONAL, listed_as="cube", values=_SELECTING, choose=_other_channel,
         ),
     ),
     outputs=(

@@ -175,7 +175,7 @@ def _plan(step: Step, view: UnitView, found: Found) -> UnitPlan:
             continue
         for it in spec.inputs:
             for candidate in chosen.get(it.role, ()):
-                inputs[candidate.id_process, it.role] = _selected(it, candidate)
+                inputs[candidate.id_process, it.listed_as or it.role] = _selected(it, candidate)
         items.append(_item(step, piece, chosen, flags))
         products += _outputs(step, view.unit, piece, _ids(_used(chosen)), flags, None)
     verdict = None if items else _verdict(step, view.unit, excuses, failures)
@@ -231,7 +231,7 @@ def _selected(it: Input, candidate: Candidate) -> SelectedInput:
     """Return a candidate as an input, with the values that its role names."""
     return SelectedInput(
         candidate.id_process,
-        it.role,
+        it.listed_as or it.role,
         candidate.area,
         candidate.path,
         candidate.checksum,

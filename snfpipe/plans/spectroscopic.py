@@ -1,4 +1,4 @@
-"""Which raw exposures owe spectra: the one place that says so."""
+"""Of which raw exposures spectra are expected: the one place that says so."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from snfpipe.names import CHANNELS
 
 SPECTRAL = (CHANNELS["B"], CHANNELS["R"])
 
-#: Raw classes that may owe one.
+#: Raw classes that may give one.
 SCIENCE = (17,)
 
 
 def spectroscopic(frames: Iterable[Candidate]) -> list[Candidate]:
-    """Return the raw exposures that owe a cube: SPECTRED runs on standards and supernovae."""
+    """Return the raw exposures that give cubes: SPECTRED runs on standards and supernovae."""
     return [
         frame
         for frame in frames

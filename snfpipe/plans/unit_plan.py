@@ -122,7 +122,7 @@ def checksum_of(row: Mapping[str, Scalar]) -> str:
 def digest(step: Step, plan: UnitPlan) -> str:
     """Return what a unit's result follows from, as SHA-256: inputs, identity, verdict.
 
-    Of an input its bytes count, not the index III of its name: a product that was deleted and
+    Of an input its bytes count, not the index of its name: a product that was deleted and
     made again, the same to the byte, makes no reader outdated.
     """
     verdict = asdict(plan.verdict) if plan.verdict else None

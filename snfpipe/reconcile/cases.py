@@ -1,6 +1,6 @@
-"""The verdict on a doubtful file: what is the matter, and the repair that would mend it.
+"""The verdict on a doubtful file: what is the matter, and the repair that would fix it.
 
-A repair takes the first of: the file is right and its row is wrong, since a settled job's
+A repair takes the first of: the file is right and its row is wrong, since a finished job's
 manifest vouches for its bytes; good bytes are to be had elsewhere; the product is lost, what is
 there of it is put aside, and the jobs that made or read it are redone.
 """
@@ -19,14 +19,14 @@ from snfpipe.errors import BadName
 from snfpipe.names import Night, ProductName
 from snfpipe.reconcile import repair as words
 from snfpipe.reconcile.repair import Bring, Move, Repair, RowChange
-from snfpipe.reconcile.rows import FileRow, Generation, JobRow, Vouched
+from snfpipe.reconcile.rows import FileRow, Generation, MakerRow, Vouched
 from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen, checked_path, checksum_of
 
 AUDIT = "srb_cleanup"
 
 
-class Trouble(StrEnum):
+class Problem(StrEnum):
     """What may be the matter between archive and database."""
 
     MISSING = "missing"
@@ -41,18 +41,18 @@ class Trouble(StrEnum):
 
 
 _KINDS = {
-    Trouble.MISSING: Kind.MISSING,
-    Trouble.WRONG_SIZE: Kind.WRONG,
-    Trouble.WRONG_CHECKSUM: Kind.WRONG,
-    Trouble.WRONG_PATH: Kind.WRONG,
-    Trouble.ONE_PATH: Kind.WRONG,
+    Problem.MISSING: Kind.MISSING,
+    Problem.WRONG_SIZE: Kind.WRONG,
+    Problem.WRONG_CHECKSUM: Kind.WRONG,
+    Problem.WRONG_PATH: Kind.WRONG,
+    Problem.ONE_PATH: Kind.WRONG,
 }
 
 
 class Case(NamedTuple):
-    """One thing that is wrong, and how it would be mended; None where a person must decide."""
+    """One thing that is wrong, and how it would be fixed; None where a person must decide."""
 
-    trouble: Trouble
+    problem: Problem
     path: str
     size: int
     what: str
@@ -62,9 +62,9 @@ class Case(NamedTuple):
     @property
     def finding(self) -> Finding:
         """What the report says."""
-        kind = _KINDS.get(self.trouble, Kind.UNEXPECTED)
+        kind = _KINDS.get(self.problem, Kind.UNEXPECTED)
         name = posixpath.basename(self.path)
-        return Finding(AUDIT, kind, name, self.path, f"{self.trouble}: {self.what}", self.next_step)
+        return Finding(AUDIT, kind, name, self.path, f"{self.problem}: {self.what}", self.next_step)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Facts:
     named: Mapping[str, Sequence[FileRow]]
     seen: Mapping[str, Seen]
     strays: Mapping[str, Sequence[str]]
-    jobs: Mapping[int, JobRow]
+    jobs: Mapping[int, MakerRow]
     readers: Mapping[str, Sequence[int]]
     vouched: Mapping[str, Vouched]
     promised: Mapping[str, int]
@@ -109,17 +109,17 @@ class Facts:
 # --- files with a row ----------------------------------------------------------------------
 
 
-def judge_row(facts: Facts, row: FileRow, trouble: Trouble) -> Case:
+def judge_row(facts: Facts, row: FileRow, problem: Problem) -> Case:
     """Judge a registered file that is missing, or not as registered."""
     seen = facts.seen.get(row.path)
-    what = _what(row, trouble, seen)
+    what = _what(row, problem, seen)
 
-    def case(found: Trouble, next_step: str, repair: Repair | None) -> Case:
+    def case(found: Problem, next_step: str, repair: Repair | None) -> Case:
         return Case(found, row.path, row.size, what, next_step, repair)
 
     job = facts.jobs.get(row.job_id or 0)
-    if job and job.in_hand:
-        return case(trouble, _wait_for(job), None)
+    if job and job.active:
+        return case(problem, _wait_for(job), None)
     known = facts.vouched.get(row.name)
     if (
         seen
@@ -130,41 +130,41 @@ def judge_row(facts: Facts, row: FileRow, trouble: Trouble) -> Case:
         change = _change(row, size=known.size, checksum=known.checksum)
         name = job.name if job else "its job"
         told = f"the row was changed: the manifest of {name} vouches for the file"
-        mend = Repair(words.RE_REGISTER, trouble, row.path, f"{what}; {told}", rows=(change,))
-        return case(trouble, f"{told}; the plan mends the row", mend)
+        fix = Repair(words.RE_REGISTER, problem, row.path, f"{what}; {told}", rows=(change,))
+        return case(problem, f"{told}; the plan fixes the row", fix)
     home = canonical(row.name)
     if home and home != row.path and facts.holds(home, row.size, row.checksum):
         facts.spent.add(home)
         told = f"the file is at {home}"
         change = _change(row, path=home)
-        mend = Repair(words.RE_REGISTER, trouble, row.path, f"{what}; {told}", rows=(change,))
-        return case(Trouble.WRONG_PATH, f"{told}; the plan mends the row", mend)
+        fix = Repair(words.RE_REGISTER, problem, row.path, f"{what}; {told}", rows=(change,))
+        return case(Problem.WRONG_PATH, f"{told}; the plan fixes the row", fix)
     source, steps = _good_bytes(facts, row)
     if source:
         aside = (facts.aside(row.path),) if seen else ()
         moves = tuple(step for step in steps if isinstance(step, Move))
         brings = tuple(step for step in steps if isinstance(step, Bring))
-        mend = Repair(
-            words.RESTORE, trouble, row.path, f"{what}; good bytes are at {source}",
+        fix = Repair(
+            words.RESTORE, problem, row.path, f"{what}; good bytes are at {source}",
             (*aside, *moves), brings, (_change(row),),
         )  # fmt: skip
-        return case(trouble, f"the plan brings it back from {source}", mend)
-    return case(trouble, *_lose(facts, row, seen, trouble, what))
+        return case(problem, f"the plan brings it back from {source}", fix)
+    return case(problem, *_lose(facts, row, seen, problem, what))
 
 
-def _wait_for(job: JobRow) -> str:
+def _wait_for(job: MakerRow) -> str:
     """Say what to do about the files of a job whose attempt is on its way."""
-    return f"wait until {job.name} is settled, then look again"
+    return f"wait until {job.name} is finished, then look again"
 
 
-def _what(row: FileRow, trouble: Trouble, seen: Seen | None) -> str:
+def _what(row: FileRow, problem: Problem, seen: Seen | None) -> str:
     """Say what was found."""
     state = "" if row.state == "live" else f" ({row.state} product)"
     if seen is None:
         return f"not there, registered with {row.size} bytes{state}"
     if seen.size < 0:
         return f"no regular file, registered with {row.size} bytes{state}"
-    if trouble is Trouble.WRONG_CHECKSUM:
+    if problem is Problem.WRONG_CHECKSUM:
         return f"of other bytes than registered{state}"
     return f"of {seen.size} bytes, registered were {row.size}{state}"
 
@@ -185,7 +185,7 @@ def _good_bytes(facts: Facts, row: FileRow) -> tuple[str, list[Move | Bring]]:
 
 
 def _lose(
-    facts: Facts, row: FileRow, seen: Seen | None, trouble: Trouble, what: str
+    facts: Facts, row: FileRow, seen: Seen | None, problem: Problem, what: str
 ) -> tuple[str, Repair]:
     """Return the next step and the repair of a file that is lost."""
     rows = [_change(row, area="lost")]
@@ -196,7 +196,7 @@ def _lose(
         readers = facts.readers.get(row.id_process, ()) if seen else ()
         concerned = dict.fromkeys([row.job_id or 0, *readers])
         for job in [facts.jobs[ident] for ident in concerned if ident in facts.jobs]:
-            if not job.in_hand:
+            if not job.active:
                 rows += _outdated(facts, job)
                 redone.append(job.name)
     moves = (facts.aside(row.path),) if seen else ()
@@ -208,10 +208,10 @@ def _lose(
         told += f"; `doit` redoes {', '.join(redone)}"
     elif row.state == "live":
         told += "; no job of ours made it"
-    return told, Repair(word, trouble, row.path, f"{what}; {told}", moves, (), tuple(rows))
+    return told, Repair(word, problem, row.path, f"{what}; {told}", moves, (), tuple(rows))
 
 
-def _outdated(facts: Facts, job: JobRow) -> list[RowChange]:
+def _outdated(facts: Facts, job: MakerRow) -> list[RowChange]:
     """Return the change that makes a job outdated, if it is not already."""
     if job.inputs_digest is None:
         return []
@@ -245,15 +245,15 @@ def safe(path: str) -> bool:
 def judge_second_row(facts: Facts, row: FileRow, other: FileRow) -> Case:
     """Judge a row that says of a file what `other`, where the file belongs, says as well."""
     one_path = posixpath.normpath(row.path) == other.path
-    trouble = Trouble.ONE_PATH if one_path else Trouble.TWO_PLACES
+    problem = Problem.ONE_PATH if one_path else Problem.TWO_PLACES
     what = f"row {row.id} of table file says {row.path!r}, row {other.id} {other.path!r}"
     if row.id_process != other.id_process:
         what += ", of another product"
-        return Case(trouble, row.path, row.size, what, "see which of them is right", None)
+        return Case(problem, row.path, row.size, what, "see which of them is right", None)
     moves = (facts.aside(row.path),) if not one_path and row.path in facts.seen else ()
     gone = RowChange("file", row.id, row.columns, None)
-    mend = Repair(words.UNREGISTER, trouble, row.path, what, moves, (), (gone,))
-    return Case(trouble, row.path, row.size, what, f"the plan removes row {row.id}", mend)
+    fix = Repair(words.UNREGISTER, problem, row.path, what, moves, (), (gone,))
+    return Case(problem, row.path, row.size, what, f"the plan removes row {row.id}", fix)
 
 
 def judge_generations(facts: Facts, several: Sequence[Generation]) -> Iterator[Case]:
@@ -264,12 +264,12 @@ def judge_generations(facts: Facts, several: Sequence[Generation]) -> Iterator[C
     for one in (it for it in several if it is not stays):
         path = ProductName.from_id(one.id_process).archive_path
         job = facts.jobs.get(one.job_id or 0)
-        if job and job.in_hand:
-            yield Case(Trouble.TWO_LIVE, path, 0, what, _wait_for(job), None)
+        if job and job.active:
+            yield Case(Problem.TWO_LIVE, path, 0, what, _wait_for(job), None)
             continue
         change = RowChange("process", one.id_process, {"state": "live"}, {"state": "superseded"})
-        mend = Repair(words.SUPERSEDE, Trouble.TWO_LIVE, path, what, rows=(change,))
-        yield Case(Trouble.TWO_LIVE, path, 0, what, "the plan makes it superseded", mend)
+        fix = Repair(words.SUPERSEDE, Problem.TWO_LIVE, path, what, rows=(change,))
+        yield Case(Problem.TWO_LIVE, path, 0, what, "the plan makes it superseded", fix)
 
 
 # --- files without a row -------------------------------------------------------------------
@@ -280,37 +280,37 @@ def judge_stray(facts: Facts, path: str) -> Case | None:
     seen = facts.seen[path]
     name = posixpath.basename(path)
     job = facts.jobs.get(facts.promised.get(name, 0))
-    if job and job.in_hand and not path.startswith("."):
+    if job and job.active and not path.startswith("."):
         return None
     for row in facts.named.get(name, ()):
         if row.area == "archive":
             what = f"it is registered at {row.path}"
-            return _put_aside(facts, path, seen, Trouble.TWO_PLACES, what)
+            return _put_aside(facts, path, seen, Problem.TWO_PLACES, what)
         if row.path == path and facts.holds(path, row.size, row.checksum):
             return _found_again(facts, row, seen)
     if path.startswith(f"{archive.INCOMING}/"):
         what = "left of an attempt that is over"
-        return _put_aside(facts, path, seen, Trouble.LEFTOVER, what)
+        return _put_aside(facts, path, seen, Problem.LEFTOVER, what)
     if name.endswith(".part"):
-        return _put_aside(facts, path, seen, Trouble.LEFTOVER, "left of a write that broke off")
+        return _put_aside(facts, path, seen, Problem.LEFTOVER, "left of a write that broke off")
     known = facts.vouched.get(name)
     if job and known and path == canonical(name):
         if known.id_process not in facts.processes:
             what = f"the manifest of {job.name} has it, the product has no row"
-            return _put_aside(facts, path, seen, Trouble.ORPHANED, what, job)
+            return _put_aside(facts, path, seen, Problem.ORPHANED, what, job)
         if facts.holds(path, known.size, known.checksum):
             return _register_again(path, job, known)
-    return _put_aside(facts, path, seen, Trouble.ORPHANED, "no row knows of it")
+    return _put_aside(facts, path, seen, Problem.ORPHANED, "it is not in the database")
 
 
 def _put_aside(
-    facts: Facts, path: str, seen: Seen, trouble: Trouble, what: str, redo: JobRow | None = None
+    facts: Facts, path: str, seen: Seen, problem: Problem, what: str, redo: MakerRow | None = None
 ) -> Case:
     """Return the case of a file that is not wanted where it is."""
     rows = tuple(_outdated(facts, redo)) if redo else ()
     told = "the plan puts it aside" + (f"; `doit` redoes {redo.name}" if redo else "")
-    mend = Repair(words.QUARANTINE, trouble, path, what, (facts.aside(path),), (), rows)
-    return Case(trouble, path, max(seen.size, 0), what, told, mend)
+    fix = Repair(words.QUARANTINE, problem, path, what, (facts.aside(path),), (), rows)
+    return Case(problem, path, max(seen.size, 0), what, told, fix)
 
 
 def _found_again(facts: Facts, row: FileRow, seen: Seen) -> Case:
@@ -322,11 +322,11 @@ def _found_again(facts: Facts, row: FileRow, seen: Seen) -> Case:
         state = "live" if stands else "superseded"
         rows.append(RowChange("process", row.id_process, {"state": "lost"}, {"state": state}))
     what = "it was lost, and is there again"
-    mend = Repair(words.RE_REGISTER, Trouble.ORPHANED, row.path, what, rows=tuple(rows))
-    return Case(Trouble.ORPHANED, row.path, seen.size, what, "the plan registers it again", mend)
+    fix = Repair(words.RE_REGISTER, Problem.ORPHANED, row.path, what, rows=tuple(rows))
+    return Case(Problem.ORPHANED, row.path, seen.size, what, "the plan registers it again", fix)
 
 
-def _register_again(path: str, job: JobRow, known: Vouched) -> Case:
+def _register_again(path: str, job: MakerRow, known: Vouched) -> Case:
     """Return the case of a file whose row has gone, while its product and a manifest know it."""
     name = posixpath.basename(path)
     night: Night = ProductName.from_id(known.id_process).exposure.night
@@ -337,5 +337,5 @@ def _register_again(path: str, job: JobRow, known: Vouched) -> Case:
     }  # fmt: skip
     what = f"its row has gone; the manifest of {job.name} vouches for it"
     added = RowChange("file", None, None, row)
-    mend = Repair(words.RE_REGISTER, Trouble.ORPHANED, path, what, rows=(added,))
-    return Case(Trouble.ORPHANED, path, known.size, what, "the plan registers it again", mend)
+    fix = Repair(words.RE_REGISTER, Problem.ORPHANED, path, what, rows=(added,))
+    return Case(Problem.ORPHANED, path, known.size, what, "the plan registers it again", fix)

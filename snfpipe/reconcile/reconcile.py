@@ -2,7 +2,7 @@
 
 Rows and files are two streams in one order; where they differ is doubtful.  When the scan is over,
 doubtful files are looked at again, with fresh rows.  A file without a row counts only if it is
-old enough, no job in hand may be registering it, and the scan before saw it just so.  Equal
+old enough, no active job may be registering it, and the scan before saw it just so.  Equal
 bytes alone are nothing.  The audit changes nothing but its own memory.
 """
 
@@ -30,7 +30,7 @@ from snfpipe.reconcile.cases import (
     AUDIT,
     Case,
     Facts,
-    Trouble,
+    Problem,
     canonical,
     judge_generations,
     judge_row,
@@ -46,7 +46,7 @@ from snfpipe.storage import archive
 from snfpipe.storage.base import Place, Seen
 from snfpipe.storage.local import LocalPlace
 
-COLUMNS = ("trouble", "files", "bytes", "repairs")
+COLUMNS = ("problem", "files", "bytes", "repairs")
 
 MIN_AGE_S = 3600.0
 MAX_WRONG = 0.02
@@ -78,7 +78,7 @@ class Options:
 
 
 class Reconciled(NamedTuple):
-    """The result: what was found, and the plan that would mend it."""
+    """The result: what was found, and the plan that would fix it."""
 
     report: Report
     plan: Plan
@@ -130,15 +130,15 @@ def reconcile(
             facts = _gather(database, place, options, doubts, plan_id, twice.result())
         strays = _strays(database, facts, doubts)
         before = read_memory(memory)
-        cases = [*_judge(facts, doubts)]
+        cases = [*_check(facts, doubts)]
         ripe = [path for path in strays if before.get(path) == facts.seen[path]]
-        cases += [*_judge_strays(facts, ripe, options)]
+        cases += [*_check_strays(facts, ripe, options)]
         if options.remember:
             write_memory(memory, {path: facts.seen[path] for path in strays})
     except OSError as error:
         raise SnfError(
             f"{place.shown} cannot be read: {error}",
-            hint="nothing was planned; mend the archive, or ask who may read it",
+            hint="nothing was planned; fix the archive, or ask who may read it",
         ) from error
     report = Report(
         audit=AUDIT,
@@ -232,7 +232,7 @@ def _gather(
     twice: _Twice,
 ) -> Facts:
     """Look at doubtful files again, then read everything about them afresh."""
-    if twice.generations:  # a job may just have settled
+    if twice.generations:  # a job may just have finished
         twice = _twice(database)
     with database.read() as session:
         rows_of_names = rows.by_name(session, twice.names)
@@ -292,7 +292,7 @@ def _token(path: str) -> str:
 # --- judging -------------------------------------------------------------------------------
 
 
-def _judge(facts: Facts, doubts: _Doubts) -> Iterator[Case]:
+def _check(facts: Facts, doubts: _Doubts) -> Iterator[Case]:
     """Yield what is wrong with rows and the files they name."""
     second: set[str] = set()
     for same in facts.named.values():
@@ -304,23 +304,23 @@ def _judge(facts: Facts, doubts: _Doubts) -> Iterator[Case]:
                 yield judge_second_row(facts, row, home)
     for path in doubts.paths:
         if path in facts.rows and path not in second:
-            trouble = _trouble(facts.rows[path], facts.seen.get(path), doubts.wrong)
-            if trouble:
-                yield judge_row(facts, facts.rows[path], trouble)
+            problem = _trouble(facts.rows[path], facts.seen.get(path), doubts.wrong)
+            if problem:
+                yield judge_row(facts, facts.rows[path], problem)
     for several in facts.several:
         yield from judge_generations(facts, several)
 
 
-def _trouble(row: rows.FileRow, seen: Seen | None, wrong: set[str]) -> Trouble | None:
+def _trouble(row: rows.FileRow, seen: Seen | None, wrong: set[str]) -> Problem | None:
     """Return what is the matter with a registered file, now that it was looked at again."""
     if seen is None:
-        return Trouble.MISSING
+        return Problem.MISSING
     if seen.size != row.size:
-        return Trouble.WRONG_SIZE
-    return Trouble.WRONG_CHECKSUM if row.path in wrong else None
+        return Problem.WRONG_SIZE
+    return Problem.WRONG_CHECKSUM if row.path in wrong else None
 
 
-def _judge_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
+def _check_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterator[Case]:
     """Yield what is to be done about files that two scans saw without a row."""
     now_s = clock.epoch_s()
     for path in ripe:
@@ -333,13 +333,13 @@ def _judge_strays(facts: Facts, ripe: Iterable[str], options: Options) -> Iterat
 
 
 def _table(cases: Sequence[Case]) -> Iterator[tuple[object, ...]]:
-    """Yield a row a kind of trouble."""
-    for trouble in Trouble:
-        mine = [case for case in cases if case.trouble is trouble]
+    """Yield a row a kind of problem."""
+    for problem in Problem:
+        mine = [case for case in cases if case.problem is problem]
         if mine:
             repairs = Counter(case.repair.repair for case in mine if case.repair)
             told = ", ".join(f"{count} {word}" for word, count in sorted(repairs.items()))
-            yield str(trouble), len(mine), sum(case.size for case in mine), told or "none"
+            yield str(problem), len(mine), sum(case.size for case in mine), told or "none"
 
 
 def _notes(doubts: _Doubts, strays: Sequence[str], ripe: Sequence[str]) -> Iterator[str]:

@@ -69,7 +69,7 @@ class Repair:
     """One repair: what is done, about what, why; and the steps, in this order."""
 
     repair: str
-    trouble: str
+    problem: str
     path: str
     why: str
     moves: tuple[Move, ...] = ()

@@ -18,11 +18,11 @@ from snfpipe.deletion.trash_files import paths_of
 from snfpipe.errors import BadName
 from snfpipe.grouping import grouped
 from snfpipe.names import INDEX_DIGITS
-from snfpipe.states import IN_HAND, MAY_REGISTER
+from snfpipe.states import ACTIVE, MAY_REGISTER
 from snfpipe.storage.archive import main_of
 
 
-class JobRow(NamedTuple):
+class MakerRow(NamedTuple):
     """A job, as far as repairs are concerned with it."""
 
     id: int
@@ -32,9 +32,9 @@ class JobRow(NamedTuple):
     reason: str
 
     @property
-    def in_hand(self) -> bool:
+    def active(self) -> bool:
         """Whether an attempt is on its way."""
-        return self.state in IN_HAND
+        return self.state in ACTIVE
 
 
 class FileRow(NamedTuple):
@@ -60,7 +60,7 @@ class FileRow(NamedTuple):
 
 
 class Vouched(NamedTuple):
-    """A file as the manifest of a settled job has it."""
+    """A file as the manifest of a finished job has it."""
 
     id_process: str
     role: str
@@ -160,10 +160,10 @@ def live_twice(session: Session) -> list[list[Generation]]:
     return found
 
 
-def jobs(session: Session, ids: Iterable[int]) -> dict[int, JobRow]:
+def jobs(session: Session, ids: Iterable[int]) -> dict[int, MakerRow]:
     """Return id -> job."""
     query = sa.select(Job.id, Job.name, Job.state, Job.inputs_digest, Job.reason)
-    return {row[0]: JobRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
+    return {row[0]: MakerRow(*row) for row in store.rows_in(session, query, Job.id, ids)}
 
 
 def readers(session: Session, id_processes: Iterable[str]) -> dict[str, list[int]]:
@@ -216,7 +216,7 @@ def processes(session: Session, id_processes: Iterable[str]) -> dict[str, str]:
 
 
 def open_tokens(session: Session, tokens: Collection[str]) -> set[str]:
-    """Return the attempts that may still register: of jobs in hand, and lost ones come late."""
+    """Return the attempts that may still register: of active jobs, and lost ones come late."""
     query = (
         sa.select(Attempt.token)
         .join(Job, Job.id == Attempt.job_id)

@@ -7,5 +7,5 @@ It knows names and formats, nothing of jobs, productions or the simulator.
 PROGRAMS = {
     "file_quality": "1.1.0",
     "cube_generation": "1.1.0",
-    "extract_star": "1.0.0",
+    "extract_star": "1.1.0",
 }

@@ -212,7 +212,7 @@ class SlurmCluster(Service):
         return self._commands.call("sinfo", "-h", "-o", "%T").out in ("idle", "mixed", "allocated")
 
     def _start_munged(self) -> None:
-        """Start munged; that its folder is closed to others does not trouble root's jobs."""
+        """Start munged; that its folder is closed to others does not problem root's jobs."""
         socket_path = f"{self.folder}/munge.socket"
         self.daemons.start(
             "munged",

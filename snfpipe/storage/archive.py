@@ -131,7 +131,7 @@ def take_back(archive: Path, token: str, path: str) -> None:
 
 
 def set_aside(archive: Path, token: str, path: str) -> None:
-    """Move what lies at `path`, where no row knows of it, out of an attempt's way; it is kept."""
+    """Move a file that is not in the database out of an attempt's way; it is kept."""
     target = archive / path
     if target.exists() and not same(incoming(archive, token) / target.name, target):
         aside = archive / QUARANTINE / token
@@ -157,7 +157,7 @@ def check_path(path: str) -> str:
     return path
 
 
-def put_away(
+def move_to_trash(
     archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
     """Rename files of the archive to the same paths below `aside`; again after a kill.
@@ -198,10 +198,10 @@ def _rename(source: str, target: str) -> bool:
     return True
 
 
-def bring_back(
+def restore(
     archive: Path, aside: Path, paths: Iterable[str], watch: Watch = lambda: None
 ) -> list[str]:
-    """Undo :func:`put_away`; again after a kill. Nothing in the archive is overwritten.
+    """Undo :func:`move_to_trash`; again after a kill. Nothing in the archive is overwritten.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""The conductor: the one thread of a driver that plans, submits, looks after and settles units.
+"""The conductor: the one thread of a driver that plans, submits, looks after and finishes units.
 
 doit's threads only ask and wait.  What they ask for at about the same time is selected in one
 query a step, claimed in one transaction, submitted in one call; one look a cycle serves all
-units in hand, those of other drivers and of dead ones included.  Killed anywhere, the next
+active units, those of other drivers and of dead ones included.  Killed anywhere, the next
 driver goes on from the database, the ledgers and the engine.
 """
 
@@ -22,10 +22,10 @@ from snfpipe.db.session import open_database
 from snfpipe.engines import make_engine
 from snfpipe.errors import ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import Harvester
-from snfpipe.jobs.manifest import Settled, write_manifest
+from snfpipe.jobs.manifest import Finished, write_manifest
 from snfpipe.jobs.programs import check_programs
 from snfpipe.jobs.submit import Submitter
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import ACTIVE, State
 from snfpipe.tasks.board import Board
 from snfpipe.units.decision import WAITS_FOR_VALIDATION, Action, Decision
 from snfpipe.units.graph import Unit
@@ -40,7 +40,7 @@ _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
 
 
 class Conductor:
-    """Settles the units that doit's threads ask for.
+    """Finishes the units that doit's threads ask for.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Conductor:
         self._thread = threading.Thread(target=self._run, name="conductor", daemon=True)
         self._thread.start()
 
-    def settle(self, task: str) -> None:
-        """Return when a unit is settled, or when nothing can be settled any more."""
+    def finish(self, task: str) -> None:
+        """Return when a unit is finished, or when nothing can be finished any more."""
         done = self._events.setdefault(task, threading.Event())
         self._requests.put(task)
         while not done.wait(1.0):
@@ -78,7 +78,7 @@ class Conductor:
                 break
 
     def close(self) -> list[str]:
-        """Come to an end after what is being written now; return the units left in hand."""
+        """Come to an end after what is being written now; return the units left active."""
         self._closing = True
         self._requests.put(None)
         self._thread.join(timeout=30)
@@ -102,7 +102,7 @@ class Conductor:
         except SnfError as error:
             self._board.stopped_by = error
         except OSError as error:
-            self._board.stopped_by = SnfError(str(error), hint="mend that; `doit` goes on")
+            self._board.stopped_by = SnfError(str(error), hint="fix that; `doit` goes on")
         except Exception:  # whatever it is, nobody may wait for ever
             self._board.stopped_by = SnfError(
                 f"the driver stopped:\n{traceback.format_exc()}",
@@ -116,8 +116,8 @@ class Conductor:
     def _attempt_recovery(self) -> None:
         """Finish what a killed driver left half-done; Osiris does so by itself."""
         if not self._osiris_serves():
-            for settled in self._harvester.recover():
-                self._note_settled(settled)
+            for finished in self._harvester.recover():
+                self._note_finished(finished)
         self._recovered = True
 
     def _osiris_serves(self) -> bool:
@@ -142,47 +142,47 @@ class Conductor:
             return not self._closing
 
     def _cycle(self) -> None:
-        """Look after what is in hand, then take up what is ready."""
+        """Look after what is active, then take up what is ready."""
         if not self._recovered:
             self._attempt_recovery()
         before = (len(self._active), len(self._ready))
-        trouble = self._look_after() if self._active else None
+        problem = self._look_after() if self._active else None
         if self._ready:
             self._take_up()
-        for settled in self._submitter.send():
-            self._note_settled(settled)
+        for finished in self._submitter.send():
+            self._note_finished(finished)
         if (len(self._active), len(self._ready)) == before:
             self._pause_s = min(self._project.site.poll_s, self._pause_s * 1.5)
         else:
             self._pause_s = _FIRST_PAUSE_S
-        if trouble:
-            raise trouble
+        if problem:
+            raise problem
 
     def _look_after(self) -> ServiceUnavailable | None:
-        """Settle what is over; what somebody else has let go of is judged again.
+        """Finish what is over; what somebody else has let go of is judged again.
 
-        Returns why something that is over could not be settled.
+        Returns why something that is over could not be finished.
         """
-        trouble = None
+        problem = None
         if clock.monotonic() - self._adopted_at > _ADOPT_EVERY_S:
             self._adopted_at = clock.monotonic()
-            for settled in self._submitter.adopt():
-                self._note_settled(settled)
+            for finished in self._submitter.adopt():
+                self._note_finished(finished)
         if not self._osiris_serves():
-            for settled in self._harvester.look():
-                self._note_settled(settled)
-            trouble = self._harvester.trouble
+            for finished in self._harvester.look():
+                self._note_finished(finished)
+            problem = self._harvester.problem
         units = [self._board.graph[task] for task in self._active]
         with self._database.read() as session:
             rows = jobs_of(session, {it.step.production for it in units}, [it.unit for it in units])
         for task in [*self._active]:
             unit = self._board.graph[task]
             row = rows.get((unit.step.production, unit.unit))
-            if row is None or row.state not in IN_HAND:
+            if row is None or row.state not in ACTIVE:
                 del self._active[task]
                 self._ready[task] = None
                 self._finished_elsewhere.add(task)
-        return trouble
+        return problem
 
     # --- taking up --------------------------------------------------------------------------
 
@@ -229,8 +229,8 @@ class Conductor:
                 unwritten = str(error)
                 decision = _without_manifest(unwritten)
         if it.row is not None and unit.task in self._finished_elsewhere:
-            self._note_settled(
-                Settled(
+            self._note_finished(
+                Finished(
                     it.row.name, unit.step.production, unit.unit, path, State(it.row.state),
                     it.row.reason, manifest or "", unwritten,
                 )
@@ -252,8 +252,8 @@ class Conductor:
         failed = submit(self._submitter, planned)
         for spec in planned.claimed:
             self._activate(step.task(spec.unit))
-        for settled in [*planned.settled, *failed]:
-            self._note_settled(settled)
+        for finished in [*planned.finished, *failed]:
+            self._note_finished(finished)
 
     def _held_back(self, unit: Unit) -> Decision | None:
         """Say why a unit has to wait for a person, or None."""
@@ -279,21 +279,21 @@ class Conductor:
         except (OSError, UnicodeDecodeError):
             return False
 
-    # --- settling ---------------------------------------------------------------------------
+    # --- finishing ---------------------------------------------------------------------------
 
     def _activate(self, task: str) -> None:
         """Keep a unit among the active ones until its attempt is over."""
         self._ready.pop(task, None)
         self._active[task] = None
 
-    def _note_settled(self, settled: Settled) -> None:
-        """Take note of a job that an attempt or a verdict settled."""
-        task = self._tasks.get((settled.production, settled.unit))
+    def _note_finished(self, finished: Finished) -> None:
+        """Take note of a job that an attempt or a verdict finished."""
+        task = self._tasks.get((finished.production, finished.unit))
         if task is None:
             return
-        decision = Decision(Action.NOTHING, str(settled.state), settled.reason)
-        if settled.unwritten:
-            decision = _without_manifest(settled.unwritten)
+        decision = Decision(Action.NOTHING, str(finished.state), finished.reason)
+        if finished.unwritten:
+            decision = _without_manifest(finished.unwritten)
         self._finish(task, decision, attempted=True)
 
     def _finish(self, task: str, decision: Decision, *, attempted: bool) -> None:

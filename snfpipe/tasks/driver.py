@@ -76,7 +76,7 @@ class Driver:
                 "basename": unit.step.key,
                 "name": unit.unit,
                 "doc": f"{decision.word}: {decision.reason}" if decision.reason else decision.word,
-                "actions": [(self.settle, [task])],
+                "actions": [(self.finish, [task])],
                 "targets": [unit.manifest],
                 "file_dep": [graph[above].manifest for above in unit.upstream],
                 "task_dep": list(unit.after),
@@ -98,7 +98,7 @@ class Driver:
         """Yield a task an audit; they run when they are named, not by bare doit."""
         return audit_tasks(self.project, self.board.audits)
 
-    def settle(self, task: str) -> None:
+    def finish(self, task: str) -> None:
         """Return when a unit is finished; the action of every subtask.
 
         A unit that was fresh from the start, and reads nothing that was made since, is finished
@@ -112,7 +112,7 @@ class Driver:
         except SnfError as error:
             board.stopped_by = error
         else:
-            conductor.settle(task)
+            conductor.finish(task)
         if board.stopped_by is not None:
             raise SystemExit(str(board.stopped_by))
 

@@ -1,6 +1,6 @@
 """What doit shows: a line a unit in a log, one moving line on a terminal, and the end's account.
 
-Units that are up to date are only counted.  Dependants wait for units to be settled, not for
+Units that are up to date are only counted.  Dependants wait for units to be finished, not for
 their success, so doit itself never sees a failure: it is told here, when it happens and again
 at the end together with those of earlier runs, and makes doit end with 1.
 """
@@ -62,18 +62,18 @@ class UnitReporter:
             self.live.start(task.name)
 
     def add_success(self, task: Any) -> None:
-        """Tell how a unit was settled."""
-        settled = self.board.finished.get(task.name)
+        """Tell how a unit was finished."""
+        finished = self.board.finished.get(task.name)
         if self.live is not None:
-            self.live.settle(task.name, settled is not None and settled.word in FAILURES)
-        if settled is None:
+            self.live.finish(task.name, finished is not None and finished.word in FAILURES)
+        if finished is None:
             self.up_to_date += task.name in self.board.graph
             return
-        reason = f": {settled.reason}" if settled.reason else ""
-        self._line(f"{time.strftime('%H:%M:%S')} {task.name} {settled.word}{reason}")
+        reason = f": {finished.reason}" if finished.reason else ""
+        self._line(f"{time.strftime('%H:%M:%S')} {task.name} {finished.word}{reason}")
 
     def add_failure(self, task: Any, fail: Any) -> None:
-        """Tell of a trouble in doit or in ourselves; a unit's failure is no such thing."""
+        """Tell of a problem in doit or in ourselves; a unit's failure is no such thing."""
         self.broken.append(task.name)
         if self.board.stopped_by is None:
             self._line(f"{task.name}: {fail.get_msg()}")
@@ -82,18 +82,18 @@ class UnitReporter:
         """Count a unit that is up to date."""
         self.up_to_date += 1
         if self.live is not None:
-            self.live.settle(task.name, failed=False)
+            self.live.finish(task.name, failed=False)
 
     def skip_ignore(self, task: Any) -> None:
         """Tell of a unit that `doit ignore` set aside."""
         self._line(f"{task.name} ignored (`doit forget {task.name}` takes it up again)")
 
     def cleanup_error(self, exception: Any) -> None:
-        """Tell of a trouble while cleaning up."""
+        """Tell of a problem while cleaning up."""
         self._line(exception.get_msg())
 
     def runtime_error(self, msg: str) -> None:
-        """Tell of a trouble with the graph itself."""
+        """Tell of a problem with the graph itself."""
         self.broken.append("doit")
         self._line(f"doit: {msg}")
 
@@ -129,7 +129,7 @@ class UnitReporter:
     # --- the account ------------------------------------------------------------------------
 
     def _tell_the_end(self) -> bool:
-        """Count what was settled, list what is not as it should be; tell if anything failed."""
+        """Count what was finished, list what is not as it should be; tell if anything failed."""
         graph, decisions = self.board.graph, self.board.decisions
         counts = Counter(done.word for done in self.board.finished.values())
         if self.up_to_date:
@@ -202,7 +202,7 @@ class _Live:
             self.thread = threading.Thread(target=self._draw_on, daemon=True)
             self.thread.start()
 
-    def settle(self, name: str, failed: bool) -> None:
+    def finish(self, name: str, failed: bool) -> None:
         """Count a unit."""
         if name not in self.board.graph:
             return
@@ -243,7 +243,7 @@ class _Live:
                     for step in self.board.project.steps
                     if self.totals[step.key]
                 ]
-                text = f"{' · '.join(steps)} · {len(self.running)} in hand"
+                text = f"{' · '.join(steps)} · {len(self.running)} active"
                 if self.failed:
                     text += f" · {self.failed} failed"
             width = shutil.get_terminal_size().columns - 1

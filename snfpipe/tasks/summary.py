@@ -77,9 +77,9 @@ def summarize(project: Project) -> Summary:
         cubes=cubes,
         spectra=spectra,
         jobs=dict(found.totals),
-        failing=tuple(f"{t.task} {t.state}: {t.reason}" for t in found.troubles),
+        failing=tuple(f"{t.task} {t.state}: {t.reason}" for t in found.problems),
         audit=verdict,
-        clean=verdict == "clean" and not found.failing,
+        clean=verdict == "OK" and not found.failing,
         places=_places(project, found),
     )
 

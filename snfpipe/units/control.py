@@ -15,11 +15,11 @@ from snfpipe.db.models import Job, Production
 from snfpipe.db.session import open_database
 from snfpipe.engines import make_engine
 from snfpipe.errors import Refused
-from snfpipe.jobs.active import in_hand, of_engine
+from snfpipe.jobs.active import active_jobs, of_engine
 from snfpipe.jobs.cancel import cancel as end_jobs
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.reopen import Failed, reopen
-from snfpipe.states import FAILURES, IN_HAND, State
+from snfpipe.states import ACTIVE, FAILURES, State
 from snfpipe.units.graph import Graph, Unit, build_graph, select_units
 from snfpipe.units.job_rows import read_rows
 
@@ -81,7 +81,7 @@ def _retry(project: Project, units: list[Unit], dry_run: bool) -> list[Change]:
 
 
 def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False) -> list[Change]:
-    """End the jobs in hand among the units named, and settle them.
+    """End the active jobs among the units named, and finish them.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def cancel(project: Project, patterns: tuple[str, ...], *, dry_run: bool = False
     Returns
     -------
     list of Change
-        The units that were in hand, and what they are now.
+        The units that were active, and what they are now.
 
     Raises
     ------
@@ -115,19 +115,21 @@ def cancel_jobs(project: Project, names: Collection[str], *, dry_run: bool = Fal
 
 
 def _cancel(project: Project, called: Mapping[str, str], dry_run: bool) -> list[Change]:
-    """End those jobs that are in hand, and settle them; `called` says what each is called."""
+    """End those jobs that are active, and finish them; `called` says what each is called."""
     database = open_database(project.site.database_url, project.root)
     engine = make_engine(project.site)
     named = Job.name.in_(called)
     whose = sa.and_(named, of_engine(engine))
     try:
         with database.read() as session:
-            for job in in_hand(session, project.site, sa.and_(named, sa.not_(of_engine(engine)))):
+            for job in active_jobs(
+                session, project.site, sa.and_(named, sa.not_(of_engine(engine)))
+            ):
                 raise Refused(
-                    f"{job.name} is in hand, but not with the {engine.name} of this site",
+                    f"{job.name} is active, but not with the {engine.name} of this site",
                     hint="switch to the site that has it (configs/production.toml)",
                 )
-            jobs = {job.job_id: job for job in in_hand(session, project.site, whose)}
+            jobs = {job.job_id: job for job in active_jobs(session, project.site, whose)}
         changes = {
             ident: Change(called[job.name], str(job.state), str(State.CANCELLED))
             for ident, job in jobs.items()
@@ -142,7 +144,7 @@ def _cancel(project: Project, called: Mapping[str, str], dry_run: bool) -> list[
             with database.read() as session:
                 query = sa.select(Job.id, Job.state).where(Job.id.in_(jobs))
                 now = {ident: state for ident, state in session.execute(query)}
-            if IN_HAND.isdisjoint(now.values()) or clock.monotonic() > deadline:
+            if ACTIVE.isdisjoint(now.values()) or clock.monotonic() > deadline:
                 return [replace(it, new=now.get(ident, it.new)) for ident, it in changes.items()]
             clock.sleep(0.1)
     finally:

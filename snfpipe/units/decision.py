@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from snfpipe.states import IN_HAND, SETTLED, State
+from snfpipe.states import ACTIVE, FINISHED, State
 from snfpipe.units.job_rows import JobRow
 
 
@@ -37,7 +37,7 @@ _NOT_CREATED = Decision(Action.RUN, NOT_CREATED, "it was never tried")
 
 def needs_digest(row: JobRow | None) -> bool:
     """Tell whether it depends on the digest of its inputs what is to be done."""
-    return row is not None and row.state in SETTLED and row.state != State.WAIVED
+    return row is not None and row.state in FINISHED and row.state != State.WAIVED
 
 
 def decide(row: JobRow | None, digest: str | None, manifest_there: bool) -> Decision:
@@ -55,9 +55,9 @@ def decide(row: JobRow | None, digest: str | None, manifest_there: bool) -> Deci
     if row is None:
         return _NOT_CREATED
     state = row.state
-    if state in IN_HAND:
+    if state in ACTIVE:
         return Decision(Action.ADOPT, state, "an attempt is on its way")
-    if state not in SETTLED:
+    if state not in FINISHED:
         return Decision(Action.RUN, state, row.reason or "it is to be tried")
     if state != State.WAIVED and row.inputs_digest != digest:
         lost = row.inputs_digest is None and row.reason  # a repair took it away, and said why

@@ -21,7 +21,7 @@ from snfpipe.config.project import Project
 from snfpipe.config.step import Step
 from snfpipe.db.session import Database
 from snfpipe.jobs import planning
-from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.manifest import Finished
 from snfpipe.jobs.planning import Planned
 from snfpipe.jobs.submit import Submitter
 from snfpipe.plans.selection import select
@@ -95,7 +95,7 @@ def claim(
     return planning.claim(project, database, step, plans, keep=keep)
 
 
-def submit(submitter: Submitter, planned: Planned) -> list[Settled]:
+def submit(submitter: Submitter, planned: Planned) -> list[Finished]:
     """Hand claimed jobs over; return those whose scripts cannot be written.
 
     The submitter sends as many as the site has room for, now and whenever it is asked again.

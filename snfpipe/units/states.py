@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snfpipe.states import FAILURES, SETTLED, State
+from snfpipe.states import FAILURES, FINISHED, State
 
 #: The words of units from which the chain goes on, if with less than it might.
 GOES_ON = frozenset(
-    {*map(str, SETTLED - FAILURES), str(State.INCOMPLETE), "validated but outdated"}
+    {*map(str, FINISHED - FAILURES), str(State.INCOMPLETE), "validated but outdated"}
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snfpipe.config.project import Project
-from snfpipe.states import FAILURES, IN_HAND, State
+from snfpipe.states import ACTIVE, FAILURES, State
 from snfpipe.units.decision import (
     NOT_CREATED,
     VALIDATED_OUTDATED,
@@ -24,7 +24,7 @@ _TO_VALIDATE = {str(State.DONE), str(State.INCOMPLETE)}
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """A unit that is not as it should be."""
 
     task: str
@@ -50,7 +50,7 @@ class Status:
     production: str
     attempts: int
     steps: tuple[StepStatus, ...]
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
 
     @property
     def totals(self) -> Counter[str]:
@@ -63,7 +63,7 @@ class Status:
     @property
     def failing(self) -> bool:
         """Tell whether any failure stands."""
-        return any(trouble.state in FAILURES for trouble in self.troubles)
+        return any(problem.state in FAILURES for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -78,8 +78,8 @@ def status(project: Project) -> Status:
     for step in project.steps:
         states = Counter(words[f"{step.key}:{unit}"] for unit in step.units)
         steps.append(StepStatus(step.key, step.production, len(step.units), dict(states)))
-    troubles = [
-        Trouble(task, words[task], decision.reason)
+    problems = [
+        Problem(task, words[task], decision.reason)
         for task, decision in found.decisions.items()
         if decision.word in FAILURES or decision.word == VALIDATED_OUTDATED
     ]
@@ -88,7 +88,7 @@ def status(project: Project) -> Status:
         project.production_key,
         sum(row.attempts for row in found.rows.jobs.values()),
         tuple(steps),
-        tuple(troubles),
+        tuple(problems),
     )
 
 
@@ -114,13 +114,13 @@ def _word_and_blockers(found: Check, unit: Unit) -> tuple[str, tuple[str, ...]]:
     word = found.decisions[unit.task].word
     if word != NOT_CREATED:
         return word, ()
-    unchecked, unsettled = [], []
+    unchecked, unfinished = [], []
     for task in unit.upstream:
         above = found.decisions[task]
-        if above.action is Action.RUN or above.word in IN_HAND:
-            unsettled.append(task)
+        if above.action is Action.RUN or above.word in ACTIVE:
+            unfinished.append(task)
         elif found.graph[task].step.validate == "person" and above.word in _TO_VALIDATE:
             unchecked.append(task)
-    if unsettled:
-        return WAITING, tuple(unsettled)
+    if unfinished:
+        return WAITING, tuple(unfinished)
     return (WAITS_FOR_VALIDATION, tuple(unchecked)) if unchecked else (NOT_CREATED, ())

@@ -1,10 +1,13 @@
-"""What is owed against what is declared, registered and archived."""
+"""What is expected against what is declared, registered and archived."""
 
 from __future__ import annotations
 
 import hashlib
 
 from snfpipe.audit.findings import Finding, Kind, Report
+from snfpipe.flags import encode
+from snfpipe.names import ProductName
+from snfpipe.plans.selection import select
 from tests.e2e import survey
 
 CUBE = "06_334_001_003_4_022_000_02-03_000.fits"
@@ -17,10 +20,10 @@ def found(report: Report, kind: Kind) -> dict[str, Finding]:
 
 def test_a_finished_production_is_clean_and_its_counts_agree(case):
     report = case.products(verify=True)
-    assert report.verdict == "clean"
+    assert report.verdict == "OK"
     rows = {(row["step"], row["class"]): row for row in report.to_json()["table"]}
     cubes = rows["cube_generation", "022_000"]
-    assert [cubes[name] for name in ("owed", "declared", "registered", "archived")] == [8] * 4
+    assert [cubes[name] for name in ("expected", "declared", "registered", "archived")] == [8] * 4
     assert cubes["meaning"] == "object cube, reduced (Euro3D)"
 
 
@@ -32,7 +35,7 @@ def test_what_a_plan_leaves_out_with_a_reason_is_excused(case):
     report = case.products()
     assert report.clean
     row = next(row for row in report.to_json()["table"] if row["class"] == "022_000")
-    assert (row["owed"], row["excused"]) == (7, 1)
+    assert (row["expected"], row["excused"]) == (7, 1)
 
 
 def test_a_cube_marked_as_bad_by_hand_excuses_its_spectrum(case):
@@ -41,7 +44,44 @@ def test_a_cube_marked_as_bad_by_hand_excuses_its_spectrum(case):
     report = case.products()
     assert report.clean, report.findings
     row = next(row for row in report.to_json()["table"] if row["class"] == "038_100")
-    assert (row["owed"], row["excused"]) == (7, 1)
+    assert (row["expected"], row["excused"]) == (7, 1)
+
+
+def test_a_flagged_spectrum_is_a_note_and_no_finding(case):
+    assert case.products().notes == ()
+    flagged = encode(["ES_LOW_SN"])
+    bad = encode(["ES_NO_SOURCE", "ES_PRIOR_POSITION"])
+    [good, faint, empty, *_] = [ident for (ident,) in case.driven.query(
+        "SELECT id_process FROM process WHERE fclass = 38 AND xfclass = 100 AND state = 'live' "
+        "ORDER BY id_process"
+    )]  # fmt: skip
+    case.driven.query(f"UPDATE process SET quality_s = '{flagged}' WHERE id_process = '{faint}'")
+    case.driven.query(
+        f"UPDATE process SET quality = 2, quality_s = '{bad}' WHERE id_process = '{empty}'"
+    )
+    report = case.products()
+    assert report.clean, report.findings
+    first, second = report.notes
+    assert str(ProductName.from_id(faint)) in first and "quality 1, ES_LOW_SN" in first
+    assert str(ProductName.from_id(empty)) in second
+    assert "quality 2, ES_PRIOR_POSITION, ES_NO_SOURCE" in second
+    assert good not in "".join(report.notes)
+    shown = case.driven.run("snf", "audit", "--only", "products").stdout
+    assert first in shown and second in shown
+
+
+def test_a_bad_spectrum_keeps_no_cube_from_being_read(case):
+    step = next(step for step in case.project.steps if step.key == "extract_star")
+    with case.database.read() as session:
+        before = select(session, step, step.units)
+    assert sum(len(plan.items) for plan in before.values()) == 8
+    case.driven.query("UPDATE process SET quality = 2 WHERE fclass = 38 AND xfclass = 100")
+    case.driven.query(
+        "UPDATE measurement SET quality = 2 WHERE job_id IN (SELECT job_id FROM process "
+        "WHERE fclass = 38 AND xfclass = 100)"
+    )
+    with case.database.read() as session:
+        assert select(session, step, step.units) == before
 
 
 def test_a_unit_that_was_not_made_is_one_finding(case):

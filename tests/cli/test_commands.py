@@ -211,4 +211,4 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback():
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 3
-    assert done.stderr == "snf: No space left on device\n  next: mend that, and call it again\n"
+    assert done.stderr == "snf: No space left on device\n  next: fix that, and call it again\n"

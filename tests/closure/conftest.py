@@ -36,7 +36,7 @@ class Reduced:
 
 
 def reduce_night(preset: Preset, folder: pytest.TempPathFactory) -> Reduced:
-    """Simulate the first night of a preset and reduce it."""
+    """Simulate the first night of a preset and reduce it, with galaxies beside supernovae."""
     work = Work(preset, preset.nights[0], folder.mktemp("night"))
     names = [name for name, frame in work.frames.items() if frame.fclass in (3, 7, 17)]
     objects = [name for name in names if work.frames[name].fclass == 17]
@@ -48,7 +48,7 @@ def reduce_night(preset: Preset, folder: pytest.TempPathFactory) -> Reduced:
         channels,
         work.file_quality(truth),
         work.cube_generation(objects),
-        work.extract_star(objects),
+        work.extract_star(objects, {"host": True}),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,16 +106,20 @@ class Work:
         self,
         names: Iterable[str],
         options: Mapping[str, Any] | None = None,
-        roles: Iterable[str] = ("spectrum", "background"),
+        roles: Collection[str] = ("spectrum", "background"),
     ) -> dict[str, dict[str, Any]]:
         """Extract the stars of cubes; supernovae have a sky with a slope."""
         items = []
         for name in names:
             slope = int(self.frames[name].target.startswith("SNF"))
-            cube = {"cube": self.path(name, "cube")}
-            item = self.item(name, cube, roles, sky_degree=slope)
+            cubes = {"cube": self.path(name, "cube")}
+            other = self.path(f"{name[:-1]}{'R' if name[-1] == 'B' else 'B'}", "cube")
+            if other.exists():
+                cubes["other"] = other
+            item = self.item(name, cubes, roles, sky_degree=slope)
             # cubes have a background of their own
-            item["outputs"]["background"] = str(self.path(name, "sky"))
+            if "background" in roles:
+                item["outputs"]["background"] = str(self.path(name, "sky"))
             items.append(item)
         return self.run("extract_star", items, options)
 

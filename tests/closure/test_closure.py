@@ -66,6 +66,26 @@ def test_saturated_empty_and_dark_less_frames_are_called_bad(
 
 
 @pytest.mark.parametrize("size", ["tiny", "full"])
+def test_an_exposure_of_a_dark_sky_is_good_and_one_without_light_is_not(
+    size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposure, "host_of", lambda target: None)
+    preset = find_preset(size)
+    work = Work(preset, preset.nights[0], tmp_path)
+    names = [name for name, frame in work.frames.items() if frame.fclass == 17][:2]
+    for light, expected in ((1.0, 1), (0.0, 2)):
+        for name in names:
+            work.frames[name] = replace(
+                work.frames[name], target="SNF20061129-003", exptime_s=1200.0, star=0.0, light=light
+            )
+        for name, line in work.file_quality(work.simulate(names)).items():
+            values = line["values"]
+            print(f"\n{size} {name[-1]} light {light}: sky {1e4 * values['sky_rate']:.1f}e-4 e-/s "
+                  f"(limit 1), contrast {values['contrast']:.2f}", end="")  # fmt: skip
+            assert line["quality"] == expected, name
+
+
+@pytest.mark.parametrize("size", ["tiny", "full"])
 def test_the_wings_of_spectra_are_told_from_scattered_light(size: str) -> None:
     work = Work(find_preset(size), find_preset(size).nights[0], Path())
     name = next(name for name, frame in work.frames.items() if frame.fclass == 7)
@@ -145,8 +165,10 @@ def check_spectra(night: Reduced) -> None:
         assert bright or 0.9 < found.pull_rms < 1.15, name
         assert not bright or found.scatter < 0.01, name
         assert abs(turned) < max(0.5, 3 * header["ES_DT"]), name
-        assert night.stars[name]["flags"] == []
-        assert header["ES_HOST"] == true["target"].startswith("SNF")
+        on_host = true["target"].startswith("SNF")
+        assert night.stars[name]["flags"] == (["ES_HOST_MODEL"] if on_host else [])
+        assert night.stars[name]["quality"] == 1
+        assert header["ES_HOST"] == on_host
 
 
 def test_a_wrong_family_of_images_biases_standards_and_supernovae_alike(

@@ -1,4 +1,4 @@
-"""A version pins its programs; HEAD alone floats: what a job does about it, by its real script."""
+"""A version pins its programs, HEAD alone does not: what a job does about it, by its script."""
 
 from __future__ import annotations
 

@@ -81,10 +81,11 @@ def test_versions_differ_in_documented_options(root: Path, edit: Edit) -> None:
         options[label] = (
             project.step("file_quality").options["odd_even"],
             project.step("cube_generation").options["scattered_light"],
+            project.step("extract_star").options["host"],
         )
     assert options == {
-        "SNF-02-01": (False, False), "SNF-02-02": (True, False), "SNF-02-03": (True, True),
-        "SNF-02-04": (True, True),
+        "SNF-02-01": (False, False, True), "SNF-02-02": (True, False, True),
+        "SNF-02-03": (True, True, True), "SNF-02-04": (True, True, False),
     }  # fmt: skip
 
 

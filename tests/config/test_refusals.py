@@ -79,12 +79,12 @@ CASES = {
     "a NUL in a name": Case(
         SWITCH, '"local"', r'"local\u0000"', ":4: site", "found 'local\\x00'", "printable",
     ),
-    "a NUL in the file": Case(SWITCH, "site", "si\0te", ":4", "this is no TOML", "mend the line"),
+    "a NUL in the file": Case(SWITCH, "site", "si\0te", ":4", "this is no TOML", "fix the line"),
     "a number without end": Case(
-        SWITCH, '"sample"', "9" * 5000, SWITCH, "this is no TOML", "mend the line",
+        SWITCH, '"sample"', "9" * 5000, SWITCH, "this is no TOML", "fix the line",
     ),
     "nesting without end": Case(
-        SWITCH, '"sample"', "[" * 50_000, SWITCH, "nested too deeply", "mend the file",
+        SWITCH, '"sample"', "[" * 50_000, SWITCH, "nested too deeply", "fix the file",
     ),
     # productions
     "unknown plan": Case(
@@ -218,9 +218,9 @@ CASES = {
     "a number that is not the label's": Case(
         VERSION, "number = 203", "number = 204", ":3: number", "number is 204", "correct one",
     ),
-    "a released version that floats": Case(
+    "a released version that is unpinned": Case(
         VERSION, 'version = "1.0.0"', 'version = "*"', "programs.file_quality.version",
-        "does not say which version of file_quality it runs; only HEAD floats", "--version",
+        "does not say which version of file_quality it runs; only HEAD is unpinned", "--version",
     ),
     "options for a plan it does not run": Case(
         VERSION, "[environment]", "[options.ddt]\n[environment]", "options.ddt",

@@ -62,7 +62,7 @@ def hold_the_cap(place: Place, count: int, sleep_s: float) -> None:
         for n in range(1, 2 * count + 1)
     ]
     running: list[int] = []
-    troubles: list[BaseException] = []
+    problems: list[BaseException] = []
 
     def drive(production: str, mine: list[AttemptFolder]) -> None:
         try:
@@ -70,8 +70,8 @@ def hold_the_cap(place: Place, count: int, sleep_s: float) -> None:
             batch = [replace(submission(folder), production=production) for folder in mine]
             assert len(engine.submit(batch)) == count
             place.wait_until(lambda: not look(engine), 1200)
-        except BaseException as trouble:
-            troubles.append(trouble)
+        except BaseException as problem:
+            problems.append(problem)
 
     def look(engine: Engine) -> Mapping[str, EngineState]:
         states = place.look(engine)
@@ -86,7 +86,7 @@ def hold_the_cap(place: Place, count: int, sleep_s: float) -> None:
         driver.start()
     for driver in drivers:
         driver.join()
-    assert troubles == []
+    assert problems == []
     assert place.slots / 2 < max(running) <= place.slots
     assert most_at_once(log) <= place.slots
     assert all(record(folder, "end")["exit_status"] == 0 for folder in folders)

@@ -1,4 +1,4 @@
-"""Daemons over the small survey of the tests of jobs, and a witness of what they settle."""
+"""Daemons over the small survey of the tests of jobs, and a witness of what they finish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 import sqlalchemy as sa
 
-from snfpipe.states import SETTLED
+from snfpipe.states import FINISHED
 from tests.bench import Bench
 
 SOURCE = Path(__file__).parents[2]
@@ -93,9 +93,9 @@ def until(holds: Callable[[], Any], timeout_s: float = 60) -> None:
 
 
 def watch_settling(bench: Bench) -> None:
-    """Let the database itself note each time that a job comes to a settled state."""
-    settled = ", ".join(f"'{state}'" for state in sorted(SETTLED))
-    condition = f"NEW.state IN ({settled}) AND OLD.state NOT IN ({settled})"
+    """Let the database itself note each time that a job comes to a finished state."""
+    finished = ", ".join(f"'{state}'" for state in sorted(FINISHED))
+    condition = f"NEW.state IN ({finished}) AND OLD.state NOT IN ({finished})"
     with bench.database.write() as session:
         session.execute(sa.text("CREATE TABLE witness (job TEXT, state TEXT)"))
         if bench.database.dialect == "sqlite":
@@ -115,7 +115,7 @@ def watch_settling(bench: Bench) -> None:
 
 
 def times_settled(bench: Bench) -> Counter[str]:
-    """Return how often each job was settled."""
+    """Return how often each job was finished."""
     return Counter(job for (job,) in bench.rows("SELECT job FROM witness"))
 
 

@@ -1,4 +1,4 @@
-"""update_sge_job: one job settled by hand."""
+"""update_sge_job: one job finished by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_job_is_settled_by_its_logs_and_no_other_job_is(project):  # noqa: F81
     assert "done" in shown
     assert project.query(done) == [("06_334",)]
     again = project.run("update_sge_job", *mine, exit_code=3)
-    assert "settled: done" in again.stderr
+    assert "finished: done" in again.stderr
     nobody = project.run("update_sge_job", "no.out", "no.err", exit_code=2)
     assert "not output and errors of one attempt" in nobody.stderr
     project.doit()

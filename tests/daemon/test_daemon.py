@@ -57,15 +57,15 @@ def test_doit_leaves_post_mortem_to_osiris_and_does_it_itself_without_one(projec
     assert "serves already" in refused.stderr
     told = project.doit("file_quality")
     assert "2 done" in told
-    assert {event["unit"] for event in osiris.said("settled")} == set(NIGHTS)
-    assert {event["state"] for event in osiris.said("settled")} == {"done"}
+    assert {event["unit"] for event in osiris.said("finished")} == set(NIGHTS)
+    assert {event["state"] for event in osiris.said("finished")} == {"done"}
     made = "SELECT DISTINCT status FROM process WHERE job_id IS NOT NULL"
-    assert project.query(made) == [(2,)]  # the step validates itself, whoever settles its jobs
+    assert project.query(made) == [(2,)]  # the step validates itself, whoever finishes its jobs
     assert osiris.end() == 0
     assert osiris.said("stopped")
     project.doit()
     assert project.attempts() == 6
-    assert len(osiris.said("settled")) == 2
+    assert len(osiris.said("finished")) == 2
     project.run("snf", "audit")
 
 
@@ -79,7 +79,7 @@ def test_doit_goes_on_by_itself_when_osiris_dies(project):
     assert driver.wait(60) == 0
     osiris.process.send_signal(signal.SIGCONT)
     assert osiris.end() == 0
-    assert osiris.said("settled") == []
+    assert osiris.said("finished") == []
     assert project.attempts() == 2
 
 
@@ -116,14 +116,14 @@ def test_osiris_settles_the_jobs_of_a_killed_driver_in_one_turn(project):
     assert shown.count("done") == 2
     told = events(project.run("osiris", "-n", "--json").stdout)
     assert {(it["kind"], it["unit"], it["state"]) for it in told} == {
-        ("would settle", night, "done") for night in NIGHTS
+        ("would finish", night, "done") for night in NIGHTS
     }
     assert events(project.run("anubis", "-n", "--json").stdout)
     assert project.query("SELECT count(*) FROM attempt WHERE outcome = 'done'") == [(0,)]
     told = events(project.run("osiris", "--once", "--json").stdout)
-    assert [it["kind"] for it in told] == ["began", "settled", "settled", "stopped"]
+    assert [it["kind"] for it in told] == ["began", "finished", "finished", "stopped"]
     assert project.query("SELECT count(*) FROM attempt WHERE outcome = 'done'") == [(2,)]
-    assert "nothing to settle" in project.run("osiris", "-n").stdout
+    assert "nothing to finish" in project.run("osiris", "-n").stdout
     assert project.run("osiris", "-n", "--json").stdout == ""
     project.doit()
     assert project.attempts() == 6

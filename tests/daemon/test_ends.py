@@ -125,9 +125,9 @@ def test_a_job_without_a_trace_is_lost_after_the_grace_and_not_before(scripted, 
     assert harvester.look() == []
     assert scripted.job(A).state == State.QUEUED
     manual_clock.move(0.25 * GRACE_S)
-    [settled] = harvester.look()
-    assert settled.state is State.LOST
-    assert "no trace" in settled.reason
+    [finished] = harvester.look()
+    assert finished.state is State.LOST
+    assert "no trace" in finished.reason
 
 
 @pytest.mark.parametrize("told", [None, {"exit_status": 0}])
@@ -141,11 +141,11 @@ def test_one_turn_of_osiris_waits_for_the_grace_and_gives_its_lease_back(scripte
     began = clock.monotonic()
     osiris.once()
     assert GRACE_S <= clock.monotonic() - began < GRACE_S + 2 * scripted.project.site.poll_s
-    assert [event.state for event in said if event.kind == "settled"] == ["lost"]
+    assert [event.state for event in said if event.kind == "finished"] == ["lost"]
     again = Osiris(scripted.project, scripted.database, scripted.engine, said.append)
     again.begin()
     began = clock.monotonic()
-    again.once()  # of what is settled there is no doubt
+    again.once()  # of what is finished there is no doubt
     assert clock.monotonic() == began
 
 
@@ -185,7 +185,7 @@ def test_a_disk_that_gives_errors_is_waited_for(scripted, monkeypatch):
     osiris.begin()
     osiris.serve()
     kinds = [event.kind for event in said]
-    assert kinds == ["began", "service away", "service back", "settled", "stopped"]
+    assert kinds == ["began", "service away", "service back", "finished", "stopped"]
     assert "/archive" in said[1].text
 
 
@@ -224,7 +224,7 @@ def test_what_has_ended_is_settled_while_nothing_can_be_submitted(scripted, monk
     osiris.begin()
     with pytest.raises(ServiceUnavailable, match="nobody takes jobs"):
         osiris.once()
-    assert [(it.unit, it.state) for it in said if it.kind == "settled"] == [(A, "failed")]
+    assert [(it.unit, it.state) for it in said if it.kind == "finished"] == [(A, "failed")]
     assert scripted.job(B).state == State.CLAIMED
 
 
@@ -234,9 +234,9 @@ def test_accounting_that_comes_within_the_grace_is_waited_for(scripted):
     assert harvester.look() == []
     clock.sleep(GRACE_S / 2)  # the grace is twice this delay
     says(scripted, spec, exit_status=None, signal=9, host="worker")
-    [settled] = harvester.look()
-    assert settled.state is State.KILLED
-    assert "SIGKILL" in settled.reason
+    [finished] = harvester.look()
+    assert finished.state is State.KILLED
+    assert "SIGKILL" in finished.reason
     rows = scripted.rows("SELECT signal, host FROM attempt")
     assert rows == [(9, "worker")]
 
@@ -244,9 +244,9 @@ def test_accounting_that_comes_within_the_grace_is_waited_for(scripted):
 def test_a_failed_start_beside_exit_status_0_is_a_failure(scripted):
     spec = submit(scripted)
     says(scripted, spec, exit_status=0, failure="failed 21: in recognizing job")
-    [settled] = scripted.harvester().look()
-    assert settled.state is State.FAILED
-    assert "in recognizing job" in settled.reason
+    [finished] = scripted.harvester().look()
+    assert finished.state is State.FAILED
+    assert "in recognizing job" in finished.reason
 
 
 def test_failed_starts_alone_are_no_end_but_the_reason_of_the_loss(scripted):
@@ -255,9 +255,9 @@ def test_failed_starts_alone_are_no_end_but_the_reason_of_the_loss(scripted):
     harvester = scripted.harvester()
     assert harvester.look() == []
     clock.sleep(GRACE_S)
-    [settled] = harvester.look()
-    assert settled.state is State.LOST
-    assert "assumedly before job" in settled.reason
+    [finished] = harvester.look()
+    assert finished.state is State.LOST
+    assert "assumedly before job" in finished.reason
 
 
 def test_a_good_end_without_a_ledger_is_lost_only_after_the_grace(scripted):
@@ -267,8 +267,8 @@ def test_a_good_end_without_a_ledger_is_lost_only_after_the_grace(scripted):
     assert harvester.look() == []
     assert scripted.job(A).state == State.ENDED
     pretend(spec)  # a slow file system shows what the job left
-    [settled] = harvester.look()
-    assert settled.state is State.DONE
+    [finished] = harvester.look()
+    assert finished.state is State.DONE
     scripted.hold_together()
 
 
@@ -277,9 +277,9 @@ def test_what_was_noted_is_settled_by_another_without_the_accounting(scripted):
     says(scripted, spec, exit_status=3, host="worker")
     assert len(scripted.harvester().note()) == 1
     scripted.engine.accounting.clear()  # rotated away
-    [settled] = scripted.harvester().look()
-    assert settled.state is State.FAILED
-    assert "status 3" in settled.reason
+    [finished] = scripted.harvester().look()
+    assert finished.state is State.FAILED
+    assert "status 3" in finished.reason
 
 
 def test_a_late_end_of_the_current_attempt_corrects_its_loss(scripted):
@@ -291,8 +291,8 @@ def test_a_late_end_of_the_current_attempt_corrects_its_loss(scripted):
     assert harvester.look(since) == []
     AttemptFolder.of(spec).taken.unlink()  # it had begun; only its host was out of reach
     pretend(spec)
-    [settled] = harvester.look(since)
-    assert settled.state is State.DONE
+    [finished] = harvester.look(since)
+    assert finished.state is State.DONE
     assert scripted.count("SELECT count(*) FROM expected WHERE failure IS NOT NULL") == 0
     scripted.hold_together()
     assert harvester.look(since) == []
@@ -303,8 +303,8 @@ def test_a_late_word_of_the_accounting_corrects_a_loss(scripted):
     harvester = scripted.harvester()
     give_up(harvester)
     says(scripted, spec, exit_status=1, host="worker")
-    [settled] = harvester.look(clock.utc_now() - LATE)
-    assert settled.state is State.FAILED
+    [finished] = harvester.look(clock.utc_now() - LATE)
+    assert finished.state is State.FAILED
     assert scripted.rows("SELECT outcome, exit_status FROM attempt") == [("failed", 1)]
 
 
@@ -350,8 +350,8 @@ def test_an_attempt_that_found_its_unit_taken_does_not_end_the_one_that_took_it(
         {"kind": "ending", "exit_status": 0},
     ]
     ledger.append_all(path, records)
-    [settled] = harvester.look()
-    assert settled.state is State.DONE
+    [finished] = harvester.look()
+    assert finished.state is State.DONE
 
 
 def test_a_job_that_the_engine_has_under_another_id_is_found_before_it_is_given_up(scripted):

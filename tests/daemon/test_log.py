@@ -35,11 +35,11 @@ def as_before() -> Iterator[None]:
 def serve(bench: ScriptedBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve while the engine is away once and a job is lost."""
     submit(bench)
-    look, trouble = bench.engine.snapshot, [ServiceUnavailable("qmaster does not answer")]
+    look, problem = bench.engine.snapshot, [ServiceUnavailable("qmaster does not answer")]
 
     def snapshot() -> dict[str, object]:
-        if trouble:
-            raise trouble.pop()
+        if problem:
+            raise problem.pop()
         return dict(look())
 
     monkeypatch.setattr(bench.engine, "snapshot", snapshot)
@@ -52,8 +52,8 @@ def serve(bench: ScriptedBench, monkeypatch: pytest.MonkeyPatch) -> None:
     ("level", "kinds"),
     [
         ("warning", {"service away"}),
-        ("info", {"began", "service away", "service back", "settled", "stopped"}),
-        ("debug", {"began", "service away", "service back", "settled", "stopped", "debug"}),
+        ("info", {"began", "service away", "service back", "finished", "stopped"}),
+        ("debug", {"began", "service away", "service back", "finished", "stopped", "debug"}),
     ],
 )
 def test_a_level_leaves_what_is_below_it_out(scripted, monkeypatch, capsys, level, kinds):
@@ -85,8 +85,8 @@ def test_what_other_modules_log_is_a_remark(capsys):
 
 @given(st.text(), st.text())
 def test_hostile_text_stays_in_its_line(text, reason):
-    assert log.text_of(Event("settled", text, reason=reason)).isprintable()
-    assert log.json_of(Event("settled", text, reason=reason)).isprintable()
+    assert log.text_of(Event("finished", text, reason=reason)).isprintable()
+    assert log.json_of(Event("finished", text, reason=reason)).isprintable()
 
 
 class Full:

@@ -52,8 +52,8 @@ def test_products_of_a_job_whose_folder_was_away_for_too_long_wait_for_its_late_
         give_up(harvester)
         assert scripted.job(A).state == State.LOST
         harvester.clear_incoming()
-    [settled] = harvester.look(clock.utc_now() - LATE)
-    assert settled.state is State.DONE
+    [finished] = harvester.look(clock.utc_now() - LATE)
+    assert finished.state is State.DONE
     scripted.hold_together()
 
 
@@ -79,8 +79,8 @@ def test_while_the_folder_of_all_jobs_is_away_none_is_given_up(scripted):
                 harvester.look()
             clock.sleep(GRACE_S / 2)
         assert not scripted.project.site.jobs.exists()
-    [settled] = harvester.look()
-    assert settled.state is State.DONE
+    [finished] = harvester.look()
+    assert finished.state is State.DONE
     scripted.hold_together()
 
 
@@ -89,10 +89,10 @@ def test_while_the_archive_is_away_jobs_stay_in_hand_and_keep_what_they_made(scr
     harvester = scripted.harvester()
     with away(scripted.project.site.archive):
         assert harvester.look() == []
-        assert harvester.trouble is not None
+        assert harvester.problem is not None
         assert scripted.job(A).state == State.ENDED
-    [settled] = harvester.look()
-    assert (settled.state, harvester.trouble) == (State.DONE, None)
+    [finished] = harvester.look()
+    assert (finished.state, harvester.problem) == (State.DONE, None)
     scripted.hold_together()
 
 
@@ -113,11 +113,11 @@ def test_a_night_that_the_archive_does_not_take_holds_no_other_up(scripted, monk
         patched.setattr(os, "link", refuse)
         with pytest.raises(ServiceUnavailable, match=stuck.job):
             osiris.once()
-    assert [event.job for event in said if event.kind == "settled"] == [other.job]
+    assert [event.job for event in said if event.kind == "finished"] == [other.job]
     assert {unit: scripted.job(unit).state for unit in (A, B)} == {A: "ended", B: "done"}
     assert len(archive.incoming_names(scripted.project.site.archive, stuck.token)) > 0
-    [settled] = scripted.harvester().look()
-    assert settled.state is State.DONE
+    [finished] = scripted.harvester().look()
+    assert finished.state is State.DONE
     scripted.hold_together()
 
 
@@ -125,9 +125,9 @@ def test_a_product_that_is_gone_fails_its_job(scripted):
     spec = ended(scripted)
     place = archive.incoming(scripted.project.site.archive, spec.token)
     sorted(place.iterdir())[0].unlink()
-    [settled] = scripted.harvester().look()
-    assert settled.state is State.FAILED
-    assert "could not be registered" in settled.reason
+    [finished] = scripted.harvester().look()
+    assert finished.state is State.FAILED
+    assert "could not be registered" in finished.reason
     assert archive.incoming_tokens(scripted.project.site.archive) == []
 
 
@@ -158,8 +158,8 @@ def test_nobody_with_another_folder_of_jobs_judges_or_makes_jobs_while_some_are_
         with pytest.raises(Refused, match="have their folders below") as refusal:
             attempt()
         assert str(scripted.project.site.jobs.parent) in str(refusal.value)
-    [settled] = scripted.harvester().look()
-    assert settled.state is State.DONE
+    [finished] = scripted.harvester().look()
+    assert finished.state is State.DONE
     assert other.harvester().look() == []
     assert len(other.claim([unit_plan(B)]).claimed) == 1
 
@@ -192,6 +192,6 @@ def test_a_folder_of_jobs_that_was_moved_holds_nobody_up(scripted, tmp_path):
     ended(scripted)
     here.rename(there)
     moved = with_jobs_in(scripted, there)
-    [settled] = moved.harvester().look()
-    assert settled.state is State.DONE
+    [finished] = moved.harvester().look()
+    assert finished.state is State.DONE
     assert len(moved.claim([unit_plan(B)]).claimed) == 1

@@ -1,4 +1,4 @@
-"""Osiris killed and its lease taken over: no job missed, none settled twice."""
+"""Osiris killed and its lease taken over: no job missed, none finished twice."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ POINTS = [
     "register:after-commit", "manifest:before-rename", "osiris:before-report",
 ]  # fmt: skip
 LEAVE_WORK = POINTS[:4]
-IN_HAND = ("SELECT count(*) FROM job WHERE state IN "
+ACTIVE = ("SELECT count(*) FROM job WHERE state IN "
            "('claimed', 'held', 'queued', 'queue error', 'running', 'ended')")  # fmt: skip
 
 
 def check(bench: Bench, units: list[str]) -> None:
-    """Hold that every job was settled once, whole, and is there for its readers."""
-    until(lambda: bench.count(IN_HAND) == 0)
+    """Hold that every job was finished once, whole, and is there for its readers."""
+    until(lambda: bench.count(ACTIVE) == 0)
     assert times_settled(bench) == {bench.job(unit).name: 1 for unit in units}
     assert {bench.job(unit).state for unit in units} == {State.DONE}
     assert {bench.job(unit).attempts for unit in units} == {1}

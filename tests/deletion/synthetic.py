@@ -128,7 +128,7 @@ class Synthetic:
         job_id = session.scalar(sa.insert(Job).values(job).returning(Job.id))
         self._attempt(session, step, job_id, night, token, selection, moment)
         write_manifest(manifest_path(self.project.site.jobs / folder, name), text)
-        processes, owed, links, indices, measures = [], [], [], [], []
+        processes, expected, links, indices, measures = [], [], [], [], []
         for run, product in enumerate(names, 1):
             exposure = product.exposure
             processes.append(
@@ -137,7 +137,7 @@ class Synthetic:
                  "id_run": exposure.run_id.id_run, "id_exposure": exposure.id_exposure,
                  "id_pose": int(f"{exposure.id_exposure}4"), "job_id": job_id}
             )  # fmt: skip
-            owed.append(
+            expected.append(
                 {"job_id": job_id, "id_process": product.id_process, "name": str(product),
                  "fclass": fclass, "xfclass": xfclass, "channel": 4, "night": night,
                  "id_exposure": exposure.id_exposure}
@@ -149,7 +149,7 @@ class Synthetic:
                 _key, fclass_above, xfclass_above, _role = above
                 parent = self._name(night, run, fclass_above, xfclass_above, index)
                 links.append({"child": product.id_process, "parent": parent.id_process})
-        for model, rows in ((Process, processes), (File, files), (Expected, owed),
+        for model, rows in ((Process, processes), (File, files), (Expected, expected),
                             (ProcessParent, links), (Measurement, measures)):  # fmt: skip
             store.insert(session, model, rows)
         store.upsert(session, ProductIndex, indices, ["last"])
@@ -199,7 +199,8 @@ class Synthetic:
             "process": "SELECT id_process, job.name, process.state, status, id_pose FROM process "
             "JOIN job ON job.id = job_id",
             "file": "SELECT path, area, size, checksum, id_process, role FROM file",
-            "owed": "SELECT job.name, id_process, fclass FROM expected JOIN job ON job.id = job_id",
+            "expected": "SELECT job.name, id_process, fclass FROM expected "
+            "JOIN job ON job.id = job_id",
             "process_parent": "SELECT child, parent FROM process_parent",
             "deleted_parent": "SELECT child, parent, job FROM deleted_parent",
             "measurement": "SELECT id_entity, job.name FROM measurement "

@@ -74,7 +74,7 @@ def test_osiris_and_anubis_are_batch_jobs_under_their_names(engine, request, tmp
     until(lambda: heard("began", "took over"))  # whichever job the scheduler starts first
     until(lambda: names(service) == ["Anubis", "Osiris"])
     project.doit("file_quality")
-    assert {event["unit"] for event in heard("settled")} == set(NIGHTS)
+    assert {event["unit"] for event in heard("finished")} == set(NIGHTS)
 
     until(lambda: heard("stopped"))  # its time was up
     until(lambda: len(heard("began", "took over")) >= 2)
@@ -117,6 +117,6 @@ def test_osiris_goes_on_after_days_over_a_rotated_accounting_file(
     events: list[Event] = []
     osiris = Osiris(farm.project, farm.database, farm.engine, events.append)
     osiris.once()
-    states = sorted(event.state for event in events if event.kind == "settled")
+    states = sorted(event.state for event in events if event.kind == "finished")
     assert states == ["done", "done", "killed"]
     farm.database.close()

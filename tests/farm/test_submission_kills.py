@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from snfpipe.errors import ServiceUnavailable
 from snfpipe.plans.unit_plan import UnitPlan
 from snfpipe.services.grid_engine import GridEngineCell
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import ACTIVE, State
 from tests.bench import Bench
 from tests.farm.launch import make_trial, submit
 from tests.services import PostgreSQL
@@ -37,7 +37,7 @@ POINTS = {
 }
 IN_HAND_NOW = sa.text(
     "SELECT count(*) FROM job WHERE state IN ({})".format(
-        ", ".join(f"'{state}'" for state in sorted(IN_HAND))
+        ", ".join(f"'{state}'" for state in sorted(ACTIVE))
     )
 )
 
@@ -61,7 +61,7 @@ def start(
 
 
 def finish(farm: Bench, plans: list[UnitPlan], timeout_s: float = 300) -> None:
-    """Do what the next driver does, until nothing is in hand."""
+    """Do what the next driver does, until nothing is active."""
     submitter, harvester = farm.submitter(), farm.harvester()
     submitter.adopt()
     submitter.add(farm.claim(plans).claimed)

@@ -1,4 +1,4 @@
-"""Logs and lists that are wrong, then right: what is lost is told, and what is mended re-runs."""
+"""Logs and lists that are wrong, then right: what is lost is told, and what is fixed re-runs."""
 
 from __future__ import annotations
 
@@ -70,10 +70,12 @@ def test_a_mangled_log_is_told_line_by_line_and_the_mended_one_reruns_what_it_re
     told = driven.run("snf", "ingest", exit_code=1).stdout
     for loss in (
         "all 6 frames of run 06_334_001: the log says 'GD7l', OBJECT 'GD71'",
-        "run 06_334_001: owes nothing of 06_334_001_003_17_B.fits, 06_334_001_003_17_R.fits: "
+        "run 06_334_001: nothing is expected of 06_334_001_003_17_B.fits, "
+        "06_334_001_003_17_R.fits: "
         "the kind of target GD7l is unknown (is GD71 meant?)",
         "run_type 'SPECTRD' is none of",
-        "run 06_334_002: owes nothing of 06_334_002_003_17_B.fits, 06_334_002_003_17_R.fits: "
+        "run 06_334_002: nothing is expected of 06_334_002_003_17_B.fits, "
+        "06_334_002_003_17_R.fits: "
         "the run's type is 'SPECTRD'",
         "06_334_002_003_17_R.fits: the log has no line of it",
         "obslog.csv:3: says again what line 2 says",
@@ -83,7 +85,7 @@ def test_a_mangled_log_is_told_line_by_line_and_the_mended_one_reruns_what_it_re
     ):
         assert loss in told
     audited = driven.run("snf", "audit", exit_code=1).stdout
-    # every science frame of the night is named as one that owes nothing
+    # every science frame of the night is named as one of which nothing is expected
     for run in (1, 2):
         for channel in "BR":
             assert nights[MANGLED].name(run, 3, channel) in audited

@@ -98,9 +98,11 @@ def rows_of(project: Project, database: Database, night: str) -> Rows:
                         value = session.scalar(sa.select(Target.name).where(Target.id == value))
                     if not column.key.startswith("id_") and column.key not in ("night",):
                         values[model.__tablename__, tail, column.key] = value
-        owed = expected_products(session, step, [night])
+        products = expected_products(session, step, [night])
         expected = frozenset(
-            f"{it.exposure.run}/{it.channel}" for it in owed if (it.fclass, it.reason) == (22, None)
+            f"{it.exposure.run}/{it.channel}"
+            for it in products
+            if (it.fclass, it.reason) == (22, None)
         )
     return Rows(tails, values, expected)
 

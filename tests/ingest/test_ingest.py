@@ -363,7 +363,7 @@ def test_two_ingests_at_once_take_every_frame_once(survey: Survey) -> None:
         for number in range(1, 8):
             write_frame(folder, f"06_{night}_001_{number:03}_17_B.fits")
     taken: list[str] = []
-    troubles: list[BaseException] = []
+    problems: list[BaseException] = []
     start = threading.Barrier(4)
 
     def ingest() -> None:
@@ -372,14 +372,14 @@ def test_two_ingests_at_once_take_every_frame_once(survey: Survey) -> None:
             for report in survey.ingest():
                 taken.extend(report.taken)
         except BaseException as error:
-            troubles.append(error)
+            problems.append(error)
 
     threads = [threading.Thread(target=ingest) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert troubles == []
+    assert problems == []
     assert len(taken) == len(set(taken)) == 14
     with survey.database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Process)) == 14

@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 
 from snfpipe.ingest.cards import Frame
+from snfpipe.ingest.diagnose import diagnose
 from snfpipe.ingest.frames import BadFits, frame_name, read_frame
-from snfpipe.ingest.judge import judge
 from snfpipe.names import RawName
 
 COMMON = {
@@ -169,6 +169,6 @@ def test_real_headers_are_odd_and_without_a_problem(real: tuple[Any, ...]) -> No
     names = ("FILENAME", "OBSTYPE", "FCLASS", "OBJECT", "EVTID", "IMTYPE", "EXPTIME", "AIRMASS",
              "DATE-OBS", "JD", "LPSARCR", "LPSCNTR")  # fmt: skip
     cards = {**dict(zip(names, real, strict=True)), "RUNID": real[0][:10], "RAIN": 9999999}
-    problems, notes = judge(Frame(RawName.parse(f"{real[0]}.fits"), cards))
+    problems, notes = diagnose(Frame(RawName.parse(f"{real[0]}.fits"), cards))
     assert problems == []
     assert {note.partition(" ")[0] for note in notes} >= {"FILENAME", "MJD-OBS", "RAIN=9999999:"}

@@ -1,6 +1,6 @@
 """A driver in a process of its own, to be killed: ``python -m tests.jobs.drive ROOT URL UNITS``.
 
-Does what every driver does: recover, adopt, claim, submit, look, until nothing is in hand.
+Does what every driver does: recover, adopt, claim, submit, look, until nothing is active.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     harvester.recover()
     submitter.adopt()
     submitter.add(bench.claim([unit_plan(unit) for unit in units]).claimed)
-    bench.settle(submitter)
+    bench.finish(submitter)
     bench.restore()
 
 

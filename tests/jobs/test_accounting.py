@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snfpipe.engines.base import EngineOutcome
-from snfpipe.jobs.postmortem import judge
+from snfpipe.jobs.postmortem import diagnose
 from snfpipe.states import State
 from tests.jobs.attempts import make_spec
 
@@ -24,7 +24,7 @@ FAILED_START = EngineOutcome(failure="failed 21: in recognizing job", final=Fals
     ],
 )
 def test_an_end_that_only_the_engine_tells(tmp_path, accounting, state, reason):
-    outcome = judge(make_spec(tmp_path), [], gone=True, accounting=accounting)
+    outcome = diagnose(make_spec(tmp_path), [], gone=True, accounting=accounting)
     assert outcome is not None
     assert outcome.state is state
     assert reason in outcome.reason
@@ -32,8 +32,8 @@ def test_an_end_that_only_the_engine_tells(tmp_path, accounting, state, reason):
 
 def test_failed_starts_are_waited_out_and_then_a_loss_with_the_reason(tmp_path):
     spec = make_spec(tmp_path)
-    assert judge(spec, [], gone=True, accounting=FAILED_START) is None
-    outcome = judge(spec, [], gone=True, given_up=True, accounting=FAILED_START)
+    assert diagnose(spec, [], gone=True, accounting=FAILED_START) is None
+    outcome = diagnose(spec, [], gone=True, given_up=True, accounting=FAILED_START)
     assert outcome is not None
     assert outcome.state is State.LOST
     assert "failed 21: in recognizing job" in outcome.reason
@@ -41,4 +41,4 @@ def test_failed_starts_are_waited_out_and_then_a_loss_with_the_reason(tmp_path):
 
 def test_while_the_engine_has_it_nothing_is_over(tmp_path):
     accounting = EngineOutcome(exit_status=0)
-    assert judge(make_spec(tmp_path), [], gone=False, accounting=accounting) is None
+    assert diagnose(make_spec(tmp_path), [], gone=False, accounting=accounting) is None

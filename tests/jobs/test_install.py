@@ -72,7 +72,7 @@ def project(tmp_path: Path) -> Project:
 
 def install(project: Project, *words: str, exit_code: int = 0, **environment: str) -> str:
     done = project.run(
-        "snf_version", "--install", LABEL, *words, exit_code=exit_code, **environment
+        "snf_version", "--install", LABEL, *words, exit_code=exit_code, timeout=600, **environment
     )
     return done.stdout + done.stderr
 

@@ -135,9 +135,9 @@ def test_a_job_killed_with_its_wrapper_is_lost_by_name(sqlite_bench):
     while not any(record["kind"] == "program" for record in ledger.read(path)):
         time.sleep(0.02)
     os.killpg(int(engine_id.partition(":")[0]), signal.SIGKILL)
-    [settled] = bench.settle(submitter)
-    assert settled.state is State.LOST
-    assert "program" in settled.reason
+    [finished] = bench.finish(submitter)
+    assert finished.state is State.LOST
+    assert "program" in finished.reason
     bench.hold_together()
 
 
@@ -151,8 +151,8 @@ def test_an_attempt_given_up_before_it_started_never_starts(sqlite_bench, tmp_pa
 
     assert take(AttemptFolder.of(spec), "post-mortem")
     submitter.send()
-    [settled] = bench.settle(submitter)
-    assert settled.state is State.LOST
+    [finished] = bench.finish(submitter)
+    assert finished.state is State.LOST
     assert not log.exists()
 
 
@@ -168,8 +168,8 @@ def test_a_late_end_of_the_current_attempt_corrects_a_loss(sqlite_bench):
         from sqlalchemy import text
 
         session.execute(text("UPDATE job SET state = 'lost'"))
-    [settled] = bench.harvester().recover()
-    assert settled.state is State.DONE
+    [finished] = bench.harvester().recover()
+    assert finished.state is State.DONE
     bench.hold_together()
 
 

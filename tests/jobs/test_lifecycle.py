@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from snfpipe.db.models import Job
 from snfpipe.jobs.cancel import cancel
-from snfpipe.jobs.manifest import Settled
+from snfpipe.jobs.manifest import Finished
 from snfpipe.plans.unit_plan import Verdict
 from snfpipe.states import State
 from tests.bench import night_of, unit_plan
@@ -15,13 +15,13 @@ from tests.bench import night_of, unit_plan
 A, B, C, D = (night_of(number) for number in range(1800, 1804))
 
 
-def states(settled: Iterable[Settled]) -> dict[str, State]:
-    return {job.unit: job.state for job in settled}
+def states(finished: Iterable[Finished]) -> dict[str, State]:
+    return {job.unit: job.state for job in finished}
 
 
 def test_units_become_registered_products_and_manifests(bench):
-    settled = bench.run([unit_plan(A), unit_plan(B)])
-    assert states(settled) == {A: State.DONE, B: State.DONE}
+    finished = bench.run([unit_plan(A), unit_plan(B)])
+    assert states(finished) == {A: State.DONE, B: State.DONE}
     bench.hold_together()
     assert len(bench.live()) == 2 * 3 * 3
     assert bench.rows("SELECT DISTINCT role FROM file ORDER BY 1") == [("main",), ("plot",)]
@@ -56,7 +56,7 @@ def test_what_is_settled_or_in_hand_is_not_claimed_again(bench):
     assert bench.claim([unit_plan(A), unit_plan(B)]).claimed == ()
     submitter = bench.submitter()
     submitter.add(first.claimed)
-    bench.settle(submitter)
+    bench.finish(submitter)
     again = bench.claim([unit_plan(A), unit_plan(B, value=2.0)])
     assert [spec.unit for spec in again.claimed] == [B]
 
@@ -70,8 +70,8 @@ def test_unchanged_bytes_keep_row_and_index_and_changed_ones_supersede(bench):
     assert bench.rows("SELECT id_process, state FROM process WHERE fclass != 17 ORDER BY 1") == rows
     assert bench.job(A).attempts == 2
     bench.hold_together()
-    owed = bench.rows("SELECT id_process FROM expected ORDER BY 1")
-    assert owed == [(ident,) for ident, _state in rows]
+    expected = bench.rows("SELECT id_process FROM expected ORDER BY 1")
+    assert expected == [(ident,) for ident, _state in rows]
 
     bench.told(salt="other").run([unit_plan(A)])
     after = bench.live()
@@ -102,11 +102,11 @@ def test_what_a_result_no_longer_has_is_superseded(bench):
 
 
 def test_good_items_are_registered_and_missing_ones_carry_their_reason(bench):
-    settled = bench.told(
+    finished = bench.told(
         fail=[f"{A}_001_003_B"], silent=[f"{B}_002_003_B"], unmade=[f"{C}_003_003_B"]
     ).run([unit_plan(A), unit_plan(B), unit_plan(C)])
-    assert states(settled) == dict.fromkeys((A, B, C), State.INCOMPLETE)
-    reasons = {job.unit: job.reason for job in settled}
+    assert states(finished) == dict.fromkeys((A, B, C), State.INCOMPLETE)
+    reasons = {job.unit: job.reason for job in finished}
     assert "told to fail" in reasons[A]
     assert "said nothing" in reasons[B]
     assert "left no file" in reasons[C]
@@ -123,9 +123,9 @@ def test_good_items_are_registered_and_missing_ones_carry_their_reason(bench):
 
 
 def test_a_program_that_breaks_after_its_work_is_no_success(bench):
-    [settled] = bench.told(exit=139).run([unit_plan(A)])
-    assert settled.state is State.INCOMPLETE
-    assert "SIGSEGV" in settled.reason
+    [finished] = bench.told(exit=139).run([unit_plan(A)])
+    assert finished.state is State.INCOMPLETE
+    assert "SIGSEGV" in finished.reason
     assert len(bench.live()) == 9
 
 
@@ -138,18 +138,18 @@ def test_a_program_of_another_version_is_refused(bench, monkeypatch):
     bench = replace(
         bench, project=replace(bench.project, steps=(replace(step, environment=changed),))
     )
-    [settled] = bench.run([unit_plan(A)])
-    assert settled.state is State.FAILED
-    assert "program 1.1.0" in settled.reason
-    assert "program 1.0.0" in settled.reason
+    [finished] = bench.run([unit_plan(A)])
+    assert finished.state is State.FAILED
+    assert "program 1.1.0" in finished.reason
+    assert "program 1.0.0" in finished.reason
     assert bench.live() == {}
 
 
 def test_verdicts_settle_without_a_job(bench):
     none = Verdict(State.NOTHING_TO_DO, "no exposures")
     refusal = Verdict(State.FAILED, "no arc in night")
-    settled = bench.run([unit_plan(A, [], verdict=none), unit_plan(B, [], verdict=refusal)])
-    assert states(settled) == {A: State.NOTHING_TO_DO, B: State.FAILED}
+    finished = bench.run([unit_plan(A, [], verdict=none), unit_plan(B, [], verdict=refusal)])
+    assert states(finished) == {A: State.NOTHING_TO_DO, B: State.FAILED}
     assert bench.rows("SELECT engine, outcome, reason FROM attempt") == [
         ("none", "failed", "no arc in night")
     ]
@@ -182,10 +182,10 @@ def test_an_unknown_flag_fails_its_job_by_name_and_no_other(bench):
     good = bench.claim([unit_plan(B)])
     submitter = bench.submitter()
     submitter.add([*planned.claimed, *good.claimed])
-    settled = {job.unit: job for job in bench.settle(submitter)}
-    assert settled[A].state is State.FAILED
-    assert "NO_SUCH_FLAG" in settled[A].reason
-    assert settled[B].state is State.DONE
+    finished = {job.unit: job for job in bench.finish(submitter)}
+    assert finished[A].state is State.FAILED
+    assert "NO_SUCH_FLAG" in finished[A].reason
+    assert finished[B].state is State.DONE
     bench.hold_together()
 
 
@@ -200,7 +200,7 @@ def test_cancel_ends_what_runs_and_what_waits(bench):
     assert (
         len(cancel(slow.project, slow.database, slow.engine, Job.name.in_(names), "somebody")) == 2
     )
-    bench.settle(submitter)
+    bench.finish(submitter)
     assert {bench.job(unit).state for unit in (A, B)} == {State.CANCELLED}
     assert "somebody" in bench.job(A).reason
     bench.hold_together()

@@ -79,14 +79,14 @@ def test_360_jobs_that_end_at_once_are_registered_while_others_write(tmp_path):
     for writer in writers:
         writer.start()
     began = time.monotonic()
-    settled = bench.harvester().look()
+    finished = bench.harvester().look()
     print(f"registered {MANY} jobs in {time.monotonic() - began:.2f} s")
     stop.set()
     for writer in writers:
         writer.join(timeout=90)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert {job.state for job in settled} == {State.DONE}
-    assert len(settled) == MANY
+    assert {job.state for job in finished} == {State.DONE}
+    assert len(finished) == MANY
     assert len(bench.live()) == MANY * 9
     bench.hold_together()
     bench.database.close()

@@ -1,4 +1,4 @@
-"""A small survey, taken in once and copied; and what settles jobs that no doit looks after."""
+"""A small survey, taken in once and copied; and what finishes jobs that no doit looks after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from snfpipe.config.project import Project as Configured
 from snfpipe.config.project import load_project
 from snfpipe.db.session import open_database
 from snfpipe.engines import make_engine
-from snfpipe.jobs.active import in_hand, of_project
+from snfpipe.jobs.active import active_jobs, of_project
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.launch.order import Order, understand
 from tests.e2e import survey
@@ -114,18 +114,18 @@ def ordered(project: Project, *words: str, mode: str, prefix: str, **more: Any) 
     return understand(load_project(project.root), order).project
 
 
-def settle(configured: Configured, timeout_s: float = 60) -> dict[str, str]:
-    """Look after the jobs of a production until none is in hand; return unit -> state."""
+def finish(configured: Configured, timeout_s: float = 60) -> dict[str, str]:
+    """Look after the jobs of a production until none is active; return unit -> state."""
     database = open_database(configured.site.database_url, configured.root)
     harvester = Harvester(configured, database, make_engine(configured.site))
     deadline = time.monotonic() + timeout_s
-    settled: dict[str, str] = {}
+    finished: dict[str, str] = {}
     try:
         while True:
-            settled |= {it.unit: str(it.state) for it in harvester.look()}
+            finished |= {it.unit: str(it.state) for it in harvester.look()}
             with database.read() as session:
-                if not in_hand(session, configured.site, of_project(configured)):
-                    return settled
+                if not active_jobs(session, configured.site, of_project(configured)):
+                    return finished
             assert time.monotonic() < deadline, "jobs do not end"
             time.sleep(0.05)
     finally:

@@ -1,4 +1,4 @@
-"""A folder that is gone or closed is its own job's trouble: the others are settled all the same.
+"""A folder that is gone or closed is its own job's problem: the others are finished all the same.
 
 Tests run as root, whom no permission stops: a folder is closed by a file in its place.
 """

@@ -10,7 +10,7 @@ import pytest
 
 from snfpipe.cli.plan import plan
 from tests.e2e.project import Project
-from tests.launch.conftest import LIST, NIGHTS, call, make_project, ordered, settle
+from tests.launch.conftest import LIST, NIGHTS, call, finish, make_project, ordered
 
 QUALITY = ("-p", "SAMPLE", "-m", "z")
 
@@ -83,7 +83,7 @@ def test_killed_anywhere_the_same_again_starts_each_unit_once(project, point):
     call(project, *QUALITY, "-s", LIST)
     commands = (project.root / "work/jobs/SNF-02-03/PFQ/CMD").read_text()
     assert commands.count(" -s ") == 2, "the killed one is kept, too"
-    assert set(settle(ordered(project, mode="z", prefix="SAMPLE")).values()) == {"done"}
+    assert set(finish(ordered(project, mode="z", prefix="SAMPLE")).values()) == {"done"}
     assert [(state, attempts) for _name, state, attempts in jobs(project)] == [("done", 1)] * 2
     assert sorted(starts(project).values()) == [1, 1]
 
@@ -126,7 +126,7 @@ def test_plan_commands_show_what_jobs_would_read_and_make(produced):
 
 def test_a_unit_with_nothing_to_read_is_settled_with_its_reason(project):
     told = call(project, "-s", "-p", "SAMPLE", "-m", "e", *NIGHTS).out
-    assert "2 settled: nothing to do: no cube" in told
+    assert "2 finished: nothing to do: no cube" in told
     rows = project.query("SELECT state, reason FROM job WHERE name LIKE 'SNF-0203-SAMPLEe-%'")
     assert rows == [("nothing to do", "no cube")] * 2
 

@@ -12,7 +12,7 @@ from snfpipe.config.project import load_project
 from snfpipe.db.session import open_database
 from snfpipe.plans.selection import select
 from tests.e2e.project import Project
-from tests.launch.conftest import LIST, NIGHTS, call, ordered, settle
+from tests.launch.conftest import LIST, NIGHTS, call, finish, ordered
 
 STEPS = (("z", ()), ("c", ("-j", "SNF-0013-MINEz")), ("e", ("-j", "SNF-0013-MINEc")))
 
@@ -23,7 +23,7 @@ def produce(project: Project, *options: str, reads: str = "SNF-0013-", **named: 
         words = [word.replace("SNF-0013-", reads) for word in given]
         call(project, "-s", "-p", "MINE", "-m", mode, *options, "-a", " ".join(words),
                     LIST)  # fmt: skip
-        states = settle(ordered(project, *words, mode=mode, prefix="MINE", **named))
+        states = finish(ordered(project, *words, mode=mode, prefix="MINE", **named))
         assert states == dict.fromkeys(NIGHTS, "done")
 
 
@@ -75,7 +75,7 @@ def test_a_meta_prefix_keeps_productions_of_one_version_apart(produced):
 
 @pytest.mark.parametrize("first", ["ONE", "TWO"])
 def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced, first):
-    """Both are claimed before either is settled; whichever settles first, nothing collides."""
+    """Both are claimed before either is finished; whichever finishes first, nothing collides."""
 
     def submit(prefix: str, upto: int) -> Configured:
         words = ("-j", "SNF-0203-SAMPLEc", "--truncateR", f"5100,{upto}")
@@ -83,16 +83,16 @@ def test_productions_in_hand_at_the_same_time_never_want_the_same_name(produced,
         return ordered(produced, *words, mode="e", prefix=prefix)
 
     both = {prefix: submit(prefix, 9000) for prefix in ("ONE", "TWO")}
-    owed = "SELECT id_process FROM expected JOIN job ON job.id = job_id WHERE state = 'queued'"
-    promised = [ident for (ident,) in produced.query(owed)]
+    expected = "SELECT id_process FROM expected JOIN job ON job.id = job_id WHERE state = 'queued'"
+    promised = [ident for (ident,) in produced.query(expected)]
     assert promised
     assert len(set(promised)) == len(promised)
     produced.wait_for_jobs()
-    assert set(settle(both.pop(first)).values()) == {"done"}
+    assert set(finish(both.pop(first)).values()) == {"done"}
     (last,) = both.values()
-    assert set(settle(last).values()) == {"done"}
+    assert set(finish(last).values()) == {"done"}
     for prefix in ("ONE", "TWO"):  # an index is never given again, whoever came last
-        assert set(settle(submit(prefix, 8000)).values()) == {"done"}
+        assert set(finish(submit(prefix, 8000)).values()) == {"done"}
 
 
 def test_a_production_file_may_have_a_production_id(project):

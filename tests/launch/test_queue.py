@@ -1,4 +1,4 @@
-"""One look at the queue for everybody: who shows jobs and who settles them share it."""
+"""One look at the queue for everybody: who shows jobs and who finishes them share it."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ def test_a_job_younger_than_the_look_is_not_taken_for_gone(bench):
         time.sleep(0.1)
     assert asked.snapshots == 1
     age(bench, 120)
-    while not (settled := harvester.look()):
+    while not (finished := harvester.look()):
         time.sleep(0.2)
         age(bench, 120)
-    assert [str(it.state) for it in settled] == ["done"]
+    assert [str(it.state) for it in finished] == ["done"]
 
 
 def test_qstat2_shows_state_time_and_cpu_of_every_job_in_hand(project):
@@ -198,14 +198,14 @@ def test_qstat2_shows_a_job_that_is_not_registered_beside_one_of_its_name(projec
     project.write_behaviour(sleep_s=30)
     call(project, "-p", "TRY", "-m", "z", "-s", "06_334")
     call(project, "-p", "TRY", "-m", "z", "-s", "-L", "06_334")
-    until(lambda: len(in_hand(project)) == 2)
-    assert in_hand(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
+    until(lambda: len(active_jobs(project)) == 2)
+    assert active_jobs(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
     project.query("UPDATE attempt SET engine_id = NULL")
-    assert in_hand(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
+    assert active_jobs(project) == [("SNF-0203-TRYz-06334", False), ("SNF-0203-TRYz-06334", True)]
     project.wait_for_jobs()
 
 
-def in_hand(project: Project) -> list[tuple[str, bool]]:
+def active_jobs(project: Project) -> list[tuple[str, bool]]:
     """Return name, and whether it is registered, of the jobs that qstat2 shows."""
     told = json.loads(call(project, "--json", command=qstat2).out)
     return sorted((job["name"], job["registered"]) for job in told["jobs"])
@@ -241,7 +241,7 @@ class Watcher:
         assert self.process.poll() is None, self.err.read_text()
 
     def complains(self, times: int) -> str:
-        """Wait until there are so many lines of trouble; return the last."""
+        """Wait until there are so many lines of problem; return the last."""
         until(lambda: self.err.read_text().count("\n") >= times)
         return self.err.read_text().splitlines()[-1]
 
@@ -346,7 +346,7 @@ def test_a_schedulers_calls_do_not_grow_with_those_who_watch(
             }
     print(f"{count} jobs: calls in each of {cycles} cycles, by how many watch: {asked}")
     # Looks are half a cycle apart or more, whoever takes them, so a cycle has two where the driver
-    # has things to settle.  One that lets jobs in costs a qrls, and a qstat on either side of it.
+    # has things to finish.  One that lets jobs in costs a qrls, and a qstat on either side of it.
     most = {"qstat": 2.0} if count == 2 else {"qstat": 2.0 * 3, "qrls": 2.0}
     for each in asked.values():
         assert each["qstat"] > 0

@@ -13,7 +13,7 @@ from tests.launch.conftest import LIST, call, holds_schema
 
 @pytest.fixture
 def logs(produced: Project) -> list[str]:
-    """The logs of a job that has ended and that nobody has settled."""
+    """The logs of a job that has ended and that nobody has finished."""
     call(produced, "-s", "-p", "OTHER", "-m", "z", "06_334")
     produced.wait_for_jobs()
     [script] = produced.root.glob("work/jobs/*/PFQ/06/334/SNF-0203-OTHERz-06334.sh")

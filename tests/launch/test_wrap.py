@@ -47,7 +47,7 @@ def test_a_long_list_is_created_and_submitted_in_parts(project, long_list):
     assert done.code == 0, done.err
     assert (told["parts"], told["submitted"]) == (3, 2)
     why = {(it["action"], it["state"], it["reason"]): it["units"] for it in told["actions"]}
-    unseen = {("settle", "not created", NO_FRAMES.format(night)): 1 for night in long_list[2:]}
+    unseen = {("finish", "not created", NO_FRAMES.format(night)): 1 for night in long_list[2:]}
     assert why == {("submit", "not created", ""): 2, **unseen}
     units = [unit for (unit,) in project.query("SELECT unit FROM job ORDER BY unit")]
     assert units == sorted(long_list)
@@ -113,7 +113,7 @@ def test_a_part_that_fails_is_named_and_the_same_again_goes_on(project, long_lis
     assert done.code == 3
     assert done.err.count("batch_jobs ended with -9") == 3
     done = call(project, *words, "-a", command=wrap_batch_jobs)
-    lines = [f"     1 settled: {NO_FRAMES.format(night)}" for night in long_list[2:]]
+    lines = [f"     1 finished: {NO_FRAMES.format(night)}" for night in long_list[2:]]
     assert done.out.splitlines()[1:] == [
         *sorted(lines), "     2 submitted", "     2 handed to the engine"
     ]  # fmt: skip

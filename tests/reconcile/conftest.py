@@ -31,8 +31,8 @@ def scan_twice(case: Case, **options: Any) -> Reconciled:
     return scan(case, **options)
 
 
-def troubles(found: Reconciled) -> dict[str, str]:
-    """Return file name -> trouble."""
+def problems(found: Reconciled) -> dict[str, str]:
+    """Return file name -> problem."""
     return {it.object: it.what.partition(":")[0] for it in found.report.findings}
 
 
@@ -41,17 +41,17 @@ def words(found: Reconciled) -> dict[str, str]:
     return {Path(it.path).name: it.repair for it in found.plan.repairs}
 
 
-def mend(case: Case, plan: Plan, **options: Any) -> list[Result]:
+def fix(case: Case, plan: Plan, **options: Any) -> list[Result]:
     """Apply a plan, as --apply does."""
-    path = case.driven.root / "mend.plan"
+    path = case.driven.root / "fix.plan"
     write_plan(path, plan)
     place = LocalPlace(case.archive)
     return apply(case.database, place, plan, journal_of(path), **options)
 
 
 def take_back(case: Case, **options: Any) -> list[Result]:
-    """Undo what mend did."""
-    journal = journal_of(case.driven.root / "mend.plan")
+    """Undo what fix did."""
+    journal = journal_of(case.driven.root / "fix.plan")
     return undo(case.database, LocalPlace(case.archive), journal, **options)
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from snfpipe.errors import Refused, SnfError
-from tests.reconcile.conftest import CUBE, FOLDER, flip, scan, scan_twice, troubles, words
+from tests.reconcile.conftest import CUBE, FOLDER, flip, problems, scan, scan_twice, words
 
 
 def test_a_finished_production_is_clean_and_needs_no_repairs(case):
@@ -25,9 +25,9 @@ def test_missing_short_and_changed_files_are_told_apart(case):
     gone.unlink()
     short.write_bytes(short.read_bytes()[:2880])
     flip(changed)
-    assert troubles(scan(case)) == {gone.name: "missing", short.name: "wrong size"}
+    assert problems(scan(case)) == {gone.name: "missing", short.name: "wrong size"}
     found = scan(case, verify=True)
-    assert troubles(found) == {
+    assert problems(found) == {
         gone.name: "missing", short.name: "wrong size", changed.name: "wrong checksum",
     }  # fmt: skip
     assert words(found) == {
@@ -42,7 +42,7 @@ def test_a_file_without_a_row_counts_when_two_scans_saw_it_unchanged(case):
     assert first.report.clean
     assert "1 without a row were seen for the first time" in first.report.notes[1]
     second = scan(case)
-    assert troubles(second) == {"strange.fits": "orphaned"}
+    assert problems(second) == {"strange.fits": "orphaned"}
     assert words(second) == {"strange.fits": "quarantine"}
     strange.write_bytes(b"xy")
     assert scan(case).report.clean
@@ -55,7 +55,7 @@ def test_a_file_without_a_row_that_is_young_does_not_count(case):
     assert scan_twice(case, min_age_s=3600.0).report.clean
     an_hour_ago = time.time() - 3601
     os.utime(strange, (an_hour_ago, an_hour_ago))
-    assert troubles(scan_twice(case, min_age_s=3600.0)) == {"strange.fits": "orphaned"}
+    assert problems(scan_twice(case, min_age_s=3600.0)) == {"strange.fits": "orphaned"}
 
 
 def test_a_dry_scan_remembers_nothing(case):
@@ -74,7 +74,7 @@ def test_a_file_that_a_job_in_hand_may_be_registering_does_not_count(case):
     case.driven.query("UPDATE job SET state = 'running' WHERE name LIKE '%SAMPLEc-06334'")
     assert scan_twice(case).report.clean
     case.driven.query("UPDATE job SET state = 'done' WHERE name LIKE '%SAMPLEc-06334'")
-    assert troubles(scan(case)) == {name: "orphaned"}
+    assert problems(scan(case)) == {name: "orphaned"}
 
 
 def test_equal_bytes_alone_are_no_finding(case):
@@ -123,7 +123,7 @@ def test_one_path_cannot_stand_in_two_rows_but_in_another_spelling(case):
         case.driven.query(copy.format("path"))
     case.driven.query(copy.format(f"'{FOLDER}/../334//{CUBE}'"))
     found = scan(case)
-    assert troubles(found) == {CUBE: "one path in two rows"}
+    assert problems(found) == {CUBE: "one path in two rows"}
     assert words(found) == {CUBE: "unregister"}
 
 
@@ -133,7 +133,7 @@ def test_a_row_that_leads_out_of_the_archive_is_never_followed(case):
     path = os.path.relpath(outside, case.archive)
     case.driven.query("UPDATE file SET path = :path WHERE name = :name", path=path, name=CUBE)
     found = scan_twice(case)
-    assert set(troubles(found).values()) == {"wrong path"}
+    assert set(problems(found).values()) == {"wrong path"}
     (repair,) = found.plan.repairs
     assert repair.rows[0].becomes == {"path": f"{FOLDER}/{CUBE}"}
 
@@ -141,29 +141,29 @@ def test_a_row_that_leads_out_of_the_archive_is_never_followed(case):
 def test_a_row_edited_by_hand_is_mended_from_the_manifest(case):
     case.driven.query("UPDATE file SET checksum = :sum WHERE name = :name", sum="0" * 64, name=CUBE)
     found = scan(case, verify=True)
-    assert troubles(found) == {CUBE: "wrong checksum"}
+    assert problems(found) == {CUBE: "wrong checksum"}
     assert words(found) == {CUBE: "re-register"}
 
 
 def test_a_file_row_that_has_gone_is_registered_again_from_the_manifest(case):
     case.driven.query("DELETE FROM file WHERE name = :name", name=CUBE)
     found = scan_twice(case)
-    assert troubles(found) == {CUBE: "orphaned"}
+    assert problems(found) == {CUBE: "orphaned"}
     assert words(found) == {CUBE: "re-register"}
 
 
 def test_what_interrupted_writes_left_is_a_leftover(case):
     incoming = case.archive / ".incoming"
-    ((settled,),) = case.driven.query("SELECT token FROM job WHERE name LIKE '%SAMPLEc-06334'")
+    ((finished,),) = case.driven.query("SELECT token FROM job WHERE name LIKE '%SAMPLEc-06334'")
     ((waiting,),) = case.driven.query("SELECT token FROM job WHERE name LIKE '%SAMPLEc-06336'")
     case.driven.query("UPDATE job SET state = 'running' WHERE name LIKE '%SAMPLEc-06336'")
-    for token in (settled, waiting, "feedfeedfeedfeed"):
+    for token in (finished, waiting, "feedfeedfeedfeed"):
         (incoming / token).mkdir(parents=True)
         (incoming / token / f"{token}.fits").write_bytes(b"x")
     (case.archive / FOLDER / f"{CUBE}.part").write_bytes(b"x")
     found = scan_twice(case)
-    assert troubles(found) == {
-        f"{settled}.fits": "leftover", "feedfeedfeedfeed.fits": "leftover",
+    assert problems(found) == {
+        f"{finished}.fits": "leftover", "feedfeedfeedfeed.fits": "leftover",
         f"{CUBE}.part": "leftover",
     }  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_links_and_hostile_names_are_files_without_a_row_and_harmless(case):
     (folder / "loop").symlink_to(folder)
     found = scan_twice(case)
     assert len(found.report.findings) == 4
-    assert set(troubles(found).values()) == {"orphaned"}
+    assert set(problems(found).values()) == {"orphaned"}
     assert case.driven.query("SELECT count(*) FROM file") != [(0,)]
 
 

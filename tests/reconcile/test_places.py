@@ -22,7 +22,7 @@ from snfpipe.storage.base import Place, Seen, checked_path, checksum_of
 from snfpipe.storage.local import LocalPlace
 from snfpipe.storage.opening import open_place
 from snfpipe.storage.remote import RemotePlace
-from tests.reconcile.conftest import CUBE, FOLDER, flip, mend, scan_twice, troubles
+from tests.reconcile.conftest import CUBE, FOLDER, fix, flip, problems, scan_twice
 
 
 @dataclass(frozen=True)
@@ -261,6 +261,6 @@ def test_good_bytes_come_from_another_machine(case, at_home, tmp_path):
     good = (case.archive / FOLDER / CUBE).read_bytes()
     (case.archive / FOLDER / CUBE).unlink()
     found = scan_twice(case, copies=(open_place(at_home.url(mirror)),))
-    assert troubles(found) == {CUBE: "missing"}
-    assert [result.outcome for result in mend(case, found.plan)] == ["done"]
+    assert problems(found) == {CUBE: "missing"}
+    assert [result.outcome for result in fix(case, found.plan)] == ["done"]
     assert (case.archive / FOLDER / CUBE).read_bytes() == good

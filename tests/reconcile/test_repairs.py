@@ -17,13 +17,13 @@ from tests.audit.conftest import Case
 from tests.reconcile.conftest import (
     CUBE,
     FOLDER,
+    fix,
     flip,
-    mend,
+    problems,
     scan,
     scan_twice,
     state_of,
     take_back,
-    troubles,
     words,
 )
 
@@ -73,7 +73,7 @@ def leftover(case: Case) -> None:
     (folder / "x.fits").write_bytes(b"x")
 
 
-#: Trouble -> how to make it, and the units that have to be redone.
+#: Problem -> how to make it, and the units that have to be redone.
 TROUBLES: dict[str, tuple[Callable[[Case], object], set[str]]] = {
     "deleted": (lambda case: cube(case).unlink(), {"cube_generation"}),
     "short": (lambda case: cube(case).write_bytes(b"short"), {"cube_generation", "extract_star"}),
@@ -94,29 +94,29 @@ TROUBLES: dict[str, tuple[Callable[[Case], object], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_every_trouble_is_mended_and_every_repair_can_be_taken_back(case, trouble):
-    inject, _redone = TROUBLES[trouble]
+@pytest.mark.parametrize("problem", TROUBLES)
+def test_every_trouble_is_mended_and_every_repair_can_be_taken_back(case, problem):
+    inject, _redone = TROUBLES[problem]
     inject(case)
     spoilt = state_of(case)
     found = scan_twice(case, verify=True)
     assert not found.report.clean
-    assert all(result.outcome == "done" for result in mend(case, found.plan))
+    assert all(result.outcome == "done" for result in fix(case, found.plan))
     assert scan_twice(case, verify=True).report.clean
-    assert {result.outcome for result in mend(case, found.plan)} == {"done before"}
+    assert {result.outcome for result in fix(case, found.plan)} == {"done before"}
     assert all(result.outcome == "done" for result in take_back(case))
     assert state_of(case) == spoilt
     assert take_back(case) == []
-    mend(case, found.plan)
+    fix(case, found.plan)
     assert scan_twice(case, verify=True).report.clean
 
 
-@pytest.mark.parametrize("trouble", ["deleted", "flipped", "last deleted", "rows gone"])
-def test_doit_redoes_exactly_what_a_lost_product_reaches(case, trouble):
-    inject, redone = TROUBLES[trouble]
+@pytest.mark.parametrize("problem", ["deleted", "flipped", "last deleted", "rows gone"])
+def test_doit_redoes_exactly_what_a_lost_product_reaches(case, problem):
+    inject, redone = TROUBLES[problem]
     inject(case)
     before = case.driven.attempts_of()
-    mend(case, scan_twice(case, verify=True).plan)
+    fix(case, scan_twice(case, verify=True).plan)
     told = case.driven.run("snf", "why", "cube_generation:06_334", exit_code=None).stdout
     assert ("was lost (srb_cleanup" in told) == ("cube_generation" in redone)
     case.driven.doit()
@@ -139,7 +139,7 @@ def test_good_bytes_come_from_a_copy_and_nothing_is_redone(case, tmp_path):
     before = case.driven.attempts_of()
     found = scan(case, verify=True, copies=(mirror,))
     assert words(found) == {CUBE: "restore", gone.name: "restore", SPECTRUM: "quarantine"}
-    mend(case, found.plan)
+    fix(case, found.plan)
     assert scan(case, verify=True).report.clean
     case.driven.doit()
     changed = {it for it, count in case.driven.attempts_of().items() if count != before[it]}
@@ -150,7 +150,7 @@ def test_a_restored_file_goes_and_the_bad_one_comes_back_on_undo(case, tmp_path)
     shutil.copytree(case.archive, tmp_path / "mirror")
     flip(cube(case))
     spoilt = state_of(case)
-    mend(case, scan(case, verify=True, copies=(LocalPlace(tmp_path / "mirror"),)).plan)
+    fix(case, scan(case, verify=True, copies=(LocalPlace(tmp_path / "mirror"),)).plan)
     assert scan(case, verify=True).report.clean
     assert [result.outcome for result in take_back(case)] == ["done"]
     assert state_of(case) == spoilt
@@ -159,7 +159,7 @@ def test_a_restored_file_goes_and_the_bad_one_comes_back_on_undo(case, tmp_path)
 def test_a_lost_file_that_comes_back_is_registered_again(case):
     kept = cube(case).read_bytes()
     cube(case).unlink()
-    mend(case, scan(case).plan)
+    fix(case, scan(case).plan)
     cube(case).write_bytes(kept)
     found = scan_twice(case, verify=True)
     assert words(found) == {CUBE: "re-register"}
@@ -186,7 +186,7 @@ def change_job(case: Case) -> None:
 
 
 def occupy(case: Case) -> None:
-    plan = read_plan(case.driven.root / "mend.plan")
+    plan = read_plan(case.driven.root / "fix.plan")
     target = case.archive / plan.repairs[0].moves[0].to
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(b"?")
@@ -196,14 +196,14 @@ def occupy(case: Case) -> None:
 def test_a_repair_is_refused_where_something_changed_since(case, change):
     flip(cube(case))
     plan = scan(case, verify=True).plan
-    write_plan(case.driven.root / "mend.plan", plan)
+    write_plan(case.driven.root / "fix.plan", plan)
     change(case)
     before = state_of(case)
-    (result,) = mend(case, plan)
+    (result,) = fix(case, plan)
     assert result.outcome == "refused"
     assert "since" in result.why or "another file" in result.why
     assert state_of(case) == before
-    done = case.driven.run("srb_cleanup", "--apply", "mend.plan", exit_code=1)
+    done = case.driven.run("srb_cleanup", "--apply", "fix.plan", exit_code=1)
     assert "refused" in done.stdout
 
 
@@ -220,7 +220,7 @@ def test_a_change_between_looking_and_committing_moves_the_file_back(case, monke
         change_job(case)
 
     monkeypatch.setattr(repair_apply, "_move", meanwhile)
-    (result,) = mend(case, plan)
+    (result,) = fix(case, plan)
     assert result.outcome == "refused"
     assert state_of(case)[0] == before[0]
     assert state_of(case)[1]["file"] == before[1]["file"]
@@ -228,7 +228,7 @@ def test_a_change_between_looking_and_committing_moves_the_file_back(case, monke
 
 def test_undo_is_refused_once_a_newer_generation_stands(case):
     flip(cube(case))
-    mend(case, scan(case, verify=True).plan)
+    fix(case, scan(case, verify=True).plan)
     case.driven.doit()
     after = state_of(case)
     (result,) = take_back(case)
@@ -240,7 +240,7 @@ def test_a_validated_job_is_not_redone_until_somebody_reopens_it(case):
     case.driven.query("UPDATE job SET state = 'validated' WHERE name LIKE '%SAMPLEc-06334'")
     before = case.driven.attempts_of()
     flip(cube(case))
-    mend(case, scan(case, verify=True).plan)
+    fix(case, scan(case, verify=True).plan)
     case.driven.doit(exit_code=None)
     after = case.driven.attempts_of()
     assert after["SNF-02-03/cube_generation:06_334"] == before["SNF-02-03/cube_generation:06_334"]
@@ -252,7 +252,7 @@ def test_nothing_is_planned_for_a_product_whose_job_is_in_hand(case):
     cube(case).unlink()
     case.driven.query("UPDATE job SET state = 'running' WHERE name LIKE '%SAMPLEc-06334'")
     found = scan(case)
-    assert troubles(found) == {CUBE: "missing"}
+    assert problems(found) == {CUBE: "missing"}
     assert found.plan.repairs == ()
     assert "wait until" in found.report.findings[0].next_step
 
@@ -261,9 +261,9 @@ def test_a_plan_of_another_archive_or_database_is_refused(case):
     cube(case).unlink()
     plan = scan(case).plan
     with pytest.raises(Refused, match="made for the archive"):
-        mend(case, replace(plan, archive="/elsewhere"))
+        fix(case, replace(plan, archive="/elsewhere"))
     with pytest.raises(Refused, match="made for the database"):
-        mend(case, replace(plan, database="sqlite:////elsewhere.db"))
+        fix(case, replace(plan, database="sqlite:////elsewhere.db"))
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_a_plan_of_another_archive_or_database_is_refused(case):
 def test_a_plan_that_was_tampered_with_names_its_line_and_changes_nothing(case, old, new):
     flip(cube(case))
     before = state_of(case)
-    path = case.driven.root / "mend.plan"
+    path = case.driven.root / "fix.plan"
     write_plan(path, scan(case, verify=True).plan)
     path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(ConfigError, match=r"mend\.plan:2"):
+    with pytest.raises(ConfigError, match=r"fix\.plan:2"):
         read_plan(path)
-    done = case.driven.run("srb_cleanup", "--apply", "mend.plan", exit_code=2)
-    assert "mend.plan:2" in done.stderr
+    done = case.driven.run("srb_cleanup", "--apply", "fix.plan", exit_code=2)
+    assert "fix.plan:2" in done.stderr
     assert state_of(case) == before

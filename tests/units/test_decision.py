@@ -18,9 +18,9 @@ def test_every_state_has_one_act_for_each_digest(state):
     same = decide(row(state), "d1", manifest_there=True)
     other = decide(row(state), "d2", manifest_there=True)
     meaning = MEANING[state]
-    if meaning.in_hand:
+    if meaning.active:
         assert (same.action, other.action) == (Action.ADOPT, Action.ADOPT)
-    elif not meaning.settled:
+    elif not meaning.finished:
         assert (same.action, other.action) == (Action.RUN, Action.RUN)
     elif state in (State.WAIVED, State.VALIDATED):
         assert (same.action, other.action) == (Action.NOTHING, Action.NOTHING)

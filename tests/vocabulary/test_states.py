@@ -6,12 +6,12 @@ import pytest
 
 from snfpipe.errors import Refused
 from snfpipe.states import (
+    ACTIVE,
     CLAIMABLE,
     FAILURES,
-    IN_HAND,
+    FINISHED,
     LEGAL,
     MEANING,
-    SETTLED,
     State,
     check_change,
 )
@@ -36,14 +36,14 @@ def test_every_change_is_allowed_or_refused_as_the_table_says() -> None:
 
 
 def test_a_job_is_in_hand_or_settled_or_neither_and_never_both() -> None:
-    assert not IN_HAND & SETTLED
-    assert set(State) - IN_HAND - SETTLED == {State.CREATED}
-    assert FAILURES < SETTLED
+    assert not ACTIVE & FINISHED
+    assert set(State) - ACTIVE - FINISHED == {State.CREATED}
+    assert FAILURES < FINISHED
 
 
 def test_what_is_in_hand_can_not_be_claimed_again() -> None:
-    assert not CLAIMABLE & IN_HAND
-    assert set(State) - {State.WAIVED, State.VALIDATED} == CLAIMABLE | IN_HAND
+    assert not CLAIMABLE & ACTIVE
+    assert set(State) - {State.WAIVED, State.VALIDATED} == CLAIMABLE | ACTIVE
 
 
 def test_what_a_person_closed_is_opened_before_anything_else() -> None:
@@ -65,13 +65,13 @@ def test_what_an_engine_has_can_end_in_every_way() -> None:
         State.DONE, State.NOTHING_TO_DO, State.INCOMPLETE, State.FAILED, State.KILLED, State.LOST,
         State.CANCELLED,
     }  # fmt: skip
-    for state in IN_HAND:
+    for state in ACTIVE:
         assert ends <= LEGAL[state]
 
 
 def test_a_late_end_corrects_a_loss_and_nothing_else_that_is_settled() -> None:
     assert State.DONE in LEGAL[State.LOST]
-    for state in SETTLED - {State.LOST, State.VALIDATED}:
+    for state in FINISHED - {State.LOST, State.VALIDATED}:
         assert State.DONE not in LEGAL[state] and State.ENDED not in LEGAL[state]
 
 

@@ -18,7 +18,7 @@ from snfpipe.cli.render import print_json, print_table
 from snfpipe.jobs.select import Listed, find_jobs
 from snfpipe.jobs.validate import Word, set_status
 from snfpipe.jobs.validate import waive as waive_jobs
-from snfpipe.states import IN_HAND, State
+from snfpipe.states import ACTIVE, State
 from snfpipe.units.control import Change, cancel_jobs, retry_jobs
 
 Action = Callable[[Call, dict[str, Any]], int]
@@ -87,9 +87,9 @@ def _print_words(call: Call, said: list[Word]) -> int:
 
 def cancel(call: Call, _words: dict[str, Any]) -> int:
     """Cancel jobs."""
-    names = [job.name for job in call.find() if job.state in IN_HAND]
+    names = [job.name for job in call.find() if job.state in ACTIVE]
     changes = cancel_jobs(call.project, names, dry_run=call.dry_run) if names else []
-    _print_changes(call, changes, "none of these jobs is in hand: nothing to end")
+    _print_changes(call, changes, "none of these jobs is active: nothing to end")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,11 +14,9 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from snfpipe.reduce.optics import SIDE, STEP_ARCSEC
-from snfpipe.reduce.point_source.photometry import METASLICES, binned
+from snfpipe.reduce.point_source.extraction import Extraction
 from snfpipe.reduce.point_source.psf import polynomial
-
-if TYPE_CHECKING:
-    from snfpipe.reduce.point_source.extract_star import Extraction
+from snfpipe.reduce.point_source.slices import METASLICES, binned
 
 Array = NDArray[np.float64]
 
@@ -87,8 +85,8 @@ def _image(
 def plot_adr(path: str, found: Extraction) -> None:
     """Plot place and radius by wavelength: metaslices with errors, and the 3-D fit."""
     wavelength = np.array([one.wavelength for one in found.metaslices])
-    values = np.array([one.values for one in found.metaslices])
-    errors = np.array([one.errors for one in found.metaslices])
+    values = np.array([one.values for one in found.metaslices]).reshape(-1, 5)
+    errors = np.array([one.errors for one in found.metaslices]).reshape(-1, 5)
     x, y = found.scene.place(found.fit.values, found.wavelength)
     fitted, wrong = found.fit.values, found.fit.errors
     alpha = polynomial(np.array([fitted["a0"], fitted["a1"], fitted["a2"]]), found.wavelength)

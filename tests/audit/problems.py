@@ -1,7 +1,7 @@
-"""Injected troubles, their repairs, and the audits that must find them.
+"""Injected problems, their repairs, and the audits that must find them.
 
 The table of what each audit must find stands in docs/audit.md; a new audit is a column there and
-an entry of AUDITS here, a new trouble a row there and an entry of TROUBLES here.
+an entry of AUDITS here, a new problem a row there and an entry of TROUBLES here.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ AUDITS: dict[str, Callable[[Case], list[Finding]]] = {
 
 
 def _reconciled(case: Case, **options: Any) -> list[Finding]:
-    """Look twice, as long after the trouble as it takes."""
+    """Look twice, as long after the problem as it takes."""
     for _scan in range(2):
         chosen = Options(min_age_s=0, **options)
         found = reconcile(case.project, case.database, options=chosen)
     return _reports(found.report)
 
 
-class Trouble(NamedTuple):
-    """What goes wrong, and how it is mended."""
+class Problem(NamedTuple):
+    """What goes wrong, and how it is fixed."""
 
     inject: Callable[[Case], None]
     repair: Callable[[Case], None]
@@ -168,7 +168,7 @@ def see_program(version: str) -> Callable[[Case], None]:
 # --- files and rows ------------------------------------------------------------------------
 
 
-def spoil(change: Callable[[Path], object]) -> Trouble:
+def spoil(change: Callable[[Path], object]) -> Problem:
     """Change a cube in the archive; the repair brings its bytes back."""
 
     def inject(case: Case) -> None:
@@ -179,7 +179,7 @@ def spoil(change: Callable[[Path], object]) -> Trouble:
     def repair(case: Case) -> None:
         shutil.copy2(case.driven.root / "kept", case.archive / "Prod/02-03/06/334" / CUBE)
 
-    return Trouble(inject, repair)
+    return Problem(inject, repair)
 
 
 def flip(path: Path) -> None:
@@ -218,20 +218,20 @@ def restore_parent(case: Case) -> None:
     case.driven.run("manage_jobs", "--restore", "-j", "SAMPLEc-06334")
 
 
-#: Trouble, as its row is called -> what it is.
-TROUBLES: dict[str, Trouble] = {
-    "a job killed": Trouble(run_and_kill(whole_session=False), retry),
-    "a job lost": Trouble(run_and_kill(whole_session=True), retry),
-    "a night not run": Trouble(add_night, run),
-    "a step that silently leaves less": Trouble(leave_half, retry),
-    "two starts of one unit": Trouble(second_start, forget_second_start),
-    "a mixed version": Trouble(see_program("1.0.1"), see_program("1.0.0")),
+#: Problem, as its row is called -> what it is.
+TROUBLES: dict[str, Problem] = {
+    "a job killed": Problem(run_and_kill(whole_session=False), retry),
+    "a job lost": Problem(run_and_kill(whole_session=True), retry),
+    "a night not run": Problem(add_night, run),
+    "a step that silently leaves less": Problem(leave_half, retry),
+    "two starts of one unit": Problem(second_start, forget_second_start),
+    "a mixed version": Problem(see_program("1.0.1"), see_program("1.0.0")),
     "a file deleted": spoil(lambda path: path.unlink()),
     "a file truncated": spoil(lambda path: path.write_bytes(path.read_bytes()[:2880])),
     "a bit flipped": spoil(flip),
-    "a file added": Trouble(add_file, lambda case: strange_file(case).unlink()),
-    "a row edited": Trouble(edit_row, edit_row_back),
-    "a parent deleted": Trouble(delete_parent, restore_parent),
+    "a file added": Problem(add_file, lambda case: strange_file(case).unlink()),
+    "a row edited": Problem(edit_row, edit_row_back),
+    "a parent deleted": Problem(delete_parent, restore_parent),
 }
 
 #: Those that need no job to run.

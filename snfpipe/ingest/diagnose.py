@@ -36,7 +36,7 @@ _USED = frozenset(
 )  # fmt: skip
 
 
-def judge(frame: Frame) -> tuple[list[str], list[str]]:
+def diagnose(frame: Frame) -> tuple[list[str], list[str]]:
     """Return the problems and the notes of a header, each naming its card."""
     name, cards = frame.name, frame.cards
     problems = [*identity.against_name(frame), *_needed(frame)]

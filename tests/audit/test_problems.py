@@ -1,4 +1,4 @@
-"""Every injected trouble x every audit: what docs/audit.md says, and clean after the repair."""
+"""Every injected problem x every audit: what docs/audit.md says, and clean after the repair."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 
 from snfpipe.audit.findings import Finding
 from tests.audit.conftest import NIGHTS, opened
-from tests.audit.troubles import AUDITS, QUICK, TROUBLES, reread
+from tests.audit.problems import AUDITS, QUICK, TROUBLES, reread
 from tests.e2e.conftest import make_project
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 
 
 def table() -> dict[str, dict[str, str]]:
-    """Return trouble -> audit -> the cell of the documentation's table."""
+    """Return problem -> audit -> the cell of the documentation's table."""
     lines = DOCUMENT.read_text().splitlines()
-    start = next(n for n, line in enumerate(lines) if line.startswith("| trouble |"))
+    start = next(n for n, line in enumerate(lines) if line.startswith("| problem |"))
     rows = []
     for line in lines[start:]:
         if not line.startswith("|"):
@@ -45,15 +45,15 @@ def test_the_documentation_has_a_row_a_trouble_and_a_column_an_audit():
         assert set(AUDITS) <= set(row)
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_each_audit_finds_what_it_must_and_nothing_after_the_repair(case, trouble):
-    TROUBLES[trouble].inject(case)
+@pytest.mark.parametrize("problem", TROUBLES)
+def test_each_audit_finds_what_it_must_and_nothing_after_the_repair(case, problem):
+    TROUBLES[problem].inject(case)
     spoilt = reread(case)
     for audit, run in AUDITS.items():
-        hold(run(spoilt), table()[trouble][audit])
-    TROUBLES[trouble].repair(case)
-    mended = reread(case)
-    assert [finding for run in AUDITS.values() for finding in run(mended)] == []
+        hold(run(spoilt), table()[problem][audit])
+    TROUBLES[problem].repair(case)
+    fixed = reread(case)
+    assert [finding for run in AUDITS.values() for finding in run(fixed)] == []
 
 
 @pytest.mark.services
@@ -61,9 +61,9 @@ def test_the_audits_find_the_same_on_postgresql(postgresql, tmp_path):
     driven = make_project(tmp_path / "project", NIGHTS, postgresql.new_database())
     driven.doit()
     with opened(driven) as case:
-        for trouble in QUICK:
-            TROUBLES[trouble].inject(case)
+        for problem in QUICK:
+            TROUBLES[problem].inject(case)
             for audit, run in AUDITS.items():
-                hold(run(case), table()[trouble][audit])
-            TROUBLES[trouble].repair(case)
+                hold(run(case), table()[problem][audit])
+            TROUBLES[problem].repair(case)
         assert [finding for run in AUDITS.values() for finding in run(case)] == []
