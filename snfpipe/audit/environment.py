@@ -16,6 +16,7 @@ from snfpipe.config.versions import Version, load_version
 from snfpipe.db.models import Attempt, Job
 from snfpipe.db.session import Database
 from snfpipe.errors import NotFound, UsageError
+from snfpipe.jobs.version_digest import edits
 from snfpipe.states import State
 
 AUDIT = "job_env_check"
@@ -151,6 +152,8 @@ def _differences(
 def _productions(session: Session, project: Project) -> Report:
     """Hold all jobs of each configured production against each other and the version's file.
 
+    And the files of released versions against what they said when they were first used.
+
     Productions that they are based on are others, and may be of any version.
     """
     jobs = [job for job in select_jobs(session, project, ()) if job.state in _MADE_SOMETHING]
@@ -181,6 +184,10 @@ def _productions(session: Session, project: Project) -> Report:
                 )  # fmt: skip
         wanted = wanted_of(project.version, ranked[0][1][0].plan)
         findings += _differences(ranked[0][1][0], most, wanted, project.version)
+    findings += [
+        Finding(AUDIT, Kind.WRONG, it.label, str(it.path), it.what, it.next_step)
+        for it in edits(session, project)
+    ]
     return Report(
         audit=AUDIT,
         title=f"{project.title} {project.version.label}",

@@ -26,7 +26,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One code version, as its file states it."""
+    """One code version, as its file states it; ``commit`` is the one that has its programs."""
 
     name: VersionName
     released: bool
@@ -35,6 +35,7 @@ class Version:
     programs: Mapping[str, Program]
     options: Mapping[str, Mapping[str, Any]]
     path: Path
+    commit: str = ""
 
     @property
     def label(self) -> str:
@@ -127,6 +128,7 @@ def load_version(root: Path, label: str, asked_by: Where | None = None) -> Versi
         },
         options=content.get("options", {}),
         path=path,
+        commit=content.get("commit", ""),
     )
 
 

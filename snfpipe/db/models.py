@@ -446,6 +446,16 @@ class JobsRoot(Base):
     path: Mapped[str] = mapped_column(Text)
 
 
+class VersionDigest(Base):
+    """What a released version ran for a plan when it was first used: it is held to that."""
+
+    __tablename__ = "version_digest"
+    label: Mapped[str] = mapped_column(String(20), primary_key=True)
+    plan: Mapped[str] = mapped_column(String(40), primary_key=True)
+    digest: Mapped[str] = mapped_column(_Sha256)
+    content: Mapped[str] = mapped_column(Text)
+
+
 class QueueSnapshot(Base):
     """The last look at an engine's queue, shared by whoever shows or judges jobs.
 

@@ -45,6 +45,7 @@ def job_spec(
     attempt: AttemptFolder,
     names: Sequence[ProductName],
     variables: Mapping[str, str],
+    commands: tuple[tuple[str, ...], ...],
     *,
     keep: bool = False,
     stays_in: str = "",
@@ -63,6 +64,8 @@ def job_spec(
         A name for each of the plan's expected products.
     variables : mapping
         The job's environment, see :func:`variables_of`.
+    commands : tuple of tuple of str
+        What it runs, see :func:`snfpipe.jobs.programs.commands_of`.
     keep : bool
         The job leaves its products in the work folder, too.
     stays_in : str
@@ -106,7 +109,7 @@ def job_spec(
             "memory_mb": resources.memory_mb,
             "wall_s": resources.wall_s,
         },
-        commands=step.program.commands,
+        commands=commands,
         options=dict(step.options),
         items=items,
         products=products,
@@ -141,6 +144,7 @@ def unregistered(
     plan: UnitPlan,
     place: Path,
     taken: Set[str],
+    commands: tuple[tuple[str, ...], ...],
     *,
     keep: bool = False,
 ) -> JobSpec:
@@ -155,6 +159,8 @@ def unregistered(
     taken : set of str
         Stems of names that others have, or will have, in `place`; all products of the unit get
         the lowest index that gives none of them.
+    commands : tuple of tuple of str
+        What the job runs, see :func:`snfpipe.jobs.programs.commands_of`.
     keep : bool
         The job leaves its products in the work folder, too.
 
@@ -176,6 +182,6 @@ def unregistered(
             hint="move products away, or call it in another folder",
         )
     return job_spec(
-        project, step, plan, attempt, names, variables_of(project, step),
+        project, step, plan, attempt, names, variables_of(project, step), commands,
         keep=keep, stays_in=str(place),
     )  # fmt: skip

@@ -41,6 +41,8 @@ from snfpipe.jobs.manifest import (
     sha256,
     write_manifests,
 )
+from snfpipe.jobs.programs import Commands, commands_of
+from snfpipe.jobs.version_digest import hold_version
 from snfpipe.killpoint import killpoint
 from snfpipe.names import INDEX_DIGITS, ProductName
 from snfpipe.plans.unit_plan import UnitPlan, Verdict, digest
@@ -96,10 +98,16 @@ def claim(
     Units that are active, or were just finished from the same inputs, are in neither
     part of the answer.  The manifests of verdicts are written.  With `keep`, jobs leave their
     products in the work folder, too.
+
+    Raises
+    ------
+    Refused
+        The programs of the version are not at hand, or its file was edited since it was used.
     """
+    commands = commands_of(project, step)
 
     def work(session: Session) -> Planned:
-        planned = plan_jobs(session, project, step, plans, keep=keep)
+        planned = plan_jobs(session, project, step, plans, commands, keep=keep)
         session.flush()
         killpoint("plan:before-claim-commit")
         return planned
@@ -114,6 +122,7 @@ def plan_jobs(
     project: Project,
     step: Step,
     plans: Sequence[UnitPlan],
+    commands: Commands,
     *,
     keep: bool = False,
 ) -> Planned:
@@ -127,10 +136,13 @@ def plan_jobs(
         What is produced.
     plans : sequence of UnitPlan
         The units, as the plan selected them.
+    commands : Commands
+        What the jobs run.
     keep : bool
         Jobs leave their products in the work folder, too.
     """
     root.hold(session, project.site)
+    hold_version(session, project, step)
     production_id = ensure_production(session, project, step)
     variables = variables_of(project, step)
     rows = _lock_rows(session, step, production_id, [plan.unit for plan in plans])
@@ -146,7 +158,9 @@ def plan_jobs(
         row = rows[plan.unit]
         place = project.site.jobs / row.folder
         folder = AttemptFolder.numbered(place, row.name, row.attempts + 1, secrets.token_hex(8))
-        spec = job_spec(project, step, plan, folder, names[plan.unit], variables, keep=keep)
+        spec = job_spec(
+            project, step, plan, folder, names[plan.unit], variables, commands, keep=keep
+        )
         attempt, change = _claim(spec, row, digests[plan.unit], project.site.engine)
         if plan.verdict:
             check_change(row.name, row.state, plan.verdict.state)

@@ -18,6 +18,7 @@ from snfpipe.config.step import Step
 from snfpipe.engines import make_engine
 from snfpipe.engines.base import Engine, Submission
 from snfpipe.jobs import expand
+from snfpipe.jobs.programs import commands_of
 from snfpipe.jobs.submit import submission
 from snfpipe.launch.result import PAUSE_S, LaunchedUnit, Progress, Sent
 from snfpipe.units.job_rows import JobRow
@@ -98,11 +99,12 @@ class InFolder:
         """Plan attempts whose products get names that nobody in the folder has or will have."""
         # who ended meanwhile has left its products: looked at after who is under way
         taken = _taken(self.place, _under_way(self._engine, self.place))
-        specs = []
+        commands = commands_of(self.project, self.step) if considered else ()
+        specs: list[JobSpec] = []
         for it in considered:
             specs.append(
                 expand.unregistered(
-                    self.project, self.step, it.plan, self.place, taken, keep=self.keep
+                    self.project, self.step, it.plan, self.place, taken, commands, keep=self.keep
                 )
             )
             taken.update(product.name.partition(".")[0] for product in specs[-1].products)

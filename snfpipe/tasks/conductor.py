@@ -23,6 +23,7 @@ from snfpipe.engines import make_engine
 from snfpipe.errors import ServiceUnavailable, SnfError
 from snfpipe.jobs.harvest import Harvester
 from snfpipe.jobs.manifest import Finished, write_manifest
+from snfpipe.jobs.programs import check_programs
 from snfpipe.jobs.submit import Submitter
 from snfpipe.states import ACTIVE, State
 from snfpipe.tasks.board import Board
@@ -238,7 +239,13 @@ class Conductor:
             self._finish(unit.task, decision, attempted=False)
 
     def _claim(self, step: Step, to_run: list[Considered]) -> None:
-        """Claim units of one step; those that a full engine has no room for stay ready."""
+        """Claim units of one step; those that a full engine has no room for stay ready.
+
+        No step's are where another's program is not at hand: a production does not begin what it
+        cannot end.
+        """
+        if to_run:
+            check_programs(self._project, self._project.steps)
         room = self._submitter.capacity
         planned = claim(self._project, self._database, step, to_run if room is None else
                         to_run[:room])  # fmt: skip

@@ -22,6 +22,10 @@ from snfpipe.worker.spec import SUPERSEDED, AttemptFolder, JobSpec
 
 _REFUSED = 3
 
+#: The number of what a worklist and the results hold (docs/jobs.md), which programs of all
+#: versions understand: another meaning of a key is another number.
+CONTRACT = 1
+
 
 def start(spec: JobSpec, place: Path, records: Path) -> int:
     """Take the job's unit, write its worklist here, and hold its program against the version.
@@ -54,6 +58,7 @@ def start(spec: JobSpec, place: Path, records: Path) -> int:
         )
         return SUPERSEDED
     worklist = {
+        "contract": CONTRACT,
         "program": spec.identity["program"]["name"],
         "options": spec.options,
         "items": spec.worklist(),

@@ -131,6 +131,7 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_it_holds
         "0003",
         "0004",
         "0005",
+        "0006",
     ]
     database.close()
     database = open_database(database_url)

@@ -65,6 +65,7 @@ class Project:
             program["version"] = "1.0.0"
             program["command"] = [sys.executable, str(SMALL_STEP), plan]
             program.pop("calibration", None)
+        content["released"] = False  # tests pin others
         content["environment"]["SNF_TEST_BEHAVIOUR"] = str(self.root / "behaviour.json")
         version.write_text(tomlkit.dumps(content))
 

@@ -93,7 +93,8 @@ def test_a_new_program_version_reaches_its_plan_and_stops_at_unchanged_bytes(fin
 
 def test_a_released_version_refuses_a_program_that_reports_another_version(finished):
     path = finished.root / "versions" / "SNF-02-03.toml"
-    head, tail = path.read_text().split("[programs.cube_generation]")
+    text = path.read_text().replace("released = false", "released = true")
+    head, tail = text.split("[programs.cube_generation]")
     path.write_text(head + "[programs.cube_generation]" + tail.replace('"1.0.0"', '"1.0.1"', 1))
     told = finished.doit(exit_code=None)
     assert "SNF-02-03" in told

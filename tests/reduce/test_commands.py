@@ -65,6 +65,7 @@ def test_a_person_makes_a_spectrum_by_three_calls(star: Work, tmp_path: Path) ->
         (["--worklist", "text.fits"], 2, "text.fits is no worklist"),
         (["--worklist", "other.json"], 2, "is for extract_star, not file_quality"),
         (["--worklist", "bare.json"], 2, "one has no input raw"),
+        (["--worklist", "later.json"], 2, "later.json is of contract 2, not 1"),
     ],
 )
 def test_a_mistake_is_named(
@@ -82,6 +83,7 @@ def test_a_mistake_is_named(
             b"SATURATE=                65535", b"SATURATE= 'many'              "
         ),
         "other.json": b'{"program": "extract_star", "options": {}, "items": []}',
+        "later.json": b'{"contract": 2, "program": "file_quality", "options": {}, "items": []}',
         "bare.json": b'{"program": "file_quality", "options": {}, "items": [{"item": "one", '
         b'"inputs": {}, "values": {}, "outputs": {}}]}',
     }  # fmt: skip

@@ -201,6 +201,9 @@ def _read_work(program: str, told: argparse.Namespace) -> tuple[dict[str, Any], 
         return _settings(told.set), [Work(Path(told.output).name, given, {}, {main: told.output})]
     try:
         content = json.loads(Path(told.worklist).read_text(encoding="utf-8"))
+        contract = content.get("contract", 1)
+        if contract != 1:
+            raise BadOption(f"worklist {told.worklist} is of contract {contract!r}, not 1")
         if content["program"] != program:
             raise BadOption(f"worklist {told.worklist} is for {content['program']}, not {program}")
         items = [Work(**entry) for entry in content["items"]]
