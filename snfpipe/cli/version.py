@@ -118,7 +118,7 @@ def _print_list(root: Path, as_json: bool) -> None:
                 "*" if found.label == current else "",
                 found.label,
                 found.lite,
-                "released" if found.released else "is unpinned",
+                "released" if found.released else "unpinned",
                 found.notes,
             )
             for found in versions

@@ -61,7 +61,7 @@ class _Grid:
 
 
 def digits(values: Array, count: int = 6) -> list[float]:
-    """Return numbers for the truth file: is unpinned of `count` significant digits."""
+    """Return numbers for the truth file: floats of `count` significant digits."""
     return [float(f"{value:.{count}g}") for value in np.ravel(values)]
 
 

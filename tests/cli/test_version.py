@@ -21,7 +21,7 @@ def test_it_lists_the_versions_and_marks_the_configured_one(run: Run) -> None:
         ["SNF-02-02", "0202", "released"],
         ["*", "SNF-02-03", "0203"],
         ["SNF-02-04", "0204", "released"],
-        ["HEAD", "0000", "is unpinned"],
+        ["HEAD", "0000", "unpinned"],
     ]
 
 

@@ -92,8 +92,9 @@ CASES = {
         "there is no plan 'cubes'", "plans that are installed: cube_generation, ",
     ),
     "a plan without a program": Case(
-        VERSION, "[programs.extract_star]", "[programs.star]", "steps.2.plan",
-        "version SNF-02-03 has no program for plan extract_star", "add [programs.extract_star]",
+        VERSION, "[programs.cube_generation]", "[programs.cubes]", "steps.1.plan",
+        "version SNF-02-03 has no program for plan cube_generation",
+        "add [programs.cube_generation]",
     ),
     "a unit the plan lacks": Case(
         SAMPLE, 'unit = "night"', 'unit = "target"', "steps.0.unit",
@@ -220,7 +221,7 @@ CASES = {
     ),
     "a released version that is unpinned": Case(
         VERSION, 'version = "1.0.0"', 'version = "*"', "programs.file_quality.version",
-        "does not say which version of file_quality it runs; only HEAD is unpinned", "--version",
+        "does not say which version of file_quality it runs; only HEAD may", "--version",
     ),
     "options for a plan it does not run": Case(
         VERSION, "[environment]", "[options.ddt]\n[environment]", "options.ddt",
