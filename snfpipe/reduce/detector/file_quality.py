@@ -7,7 +7,8 @@ pixels, and those that are no number, are masked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
+from snfpipe.fclass import PREPROCESSED
+from snfpipe.names import CHANNELS
 from snfpipe.reduce import calibration
 from snfpipe.reduce.detector.frames import (
     Image,
@@ -31,9 +34,6 @@ from snfpipe.reduce.errors import BadInput
 from snfpipe.reduce.formats import MASKED, Frame, kept, write_frame
 from snfpipe.reduce.grids import stretched
 from snfpipe.reduce.programs.program import Result, Work, make_options
-
-#: Raw Fclass -> Fclass preprocessed.
-_PREPROCESSED = {3: 4, 7: 8, 12: 13, 17: 18, 24: 24, 25: 70, 52: 54, 60: 61}
 
 _PIECES = 8  # of each column, in which its mean is taken: spectra are not quite straight
 _BY_NOISE = 1.15 * 1.2816  # errors that a tenth of noise exceeds, and a margin for cosmics
@@ -78,15 +78,25 @@ def reducer(given: Mapping[str, Any]) -> Callable[[Work], Result]:
 def _reduce(work: Work, options: Options) -> Result:
     """Preprocess one frame."""
     raw = read_raw(work.inputs["raw"])
-    channel = text(raw.header, "CHANNEL") or work.item.rpartition("_")[2][:1]
+    named = work.item.rpartition("_")[2]  # an item is named by its pose: that goes before a card
+    channel = named if named in CHANNELS else text(raw.header, "CHANNEL") or named[:1]
     detector = calibration.load("detector.json")
-    if channel not in ("B", "R", "P"):
+    if channel not in CHANNELS:
         raise BadInput(f"channel {channel!r} is none of B, R, P")
     frame, values = preprocess(raw, channel, detector[channel], options, work.values)
     write_frame(work.outputs["frame"], frame)
-    exptime_s = number(raw.header, "EXPTIME", 0.0)
+    exptime_s = _duration_s(raw.header, ("EXPTIME",), work.values)
     values["sky_rate"] = sky_rate(frame, values["read_noise"], exptime_s)
     return Result(["frame"], values, quality=quality(raw_class(raw.header), channel, values))
+
+
+def _duration_s(header: fits.Header, cards: Sequence[str], known: Mapping[str, Any]) -> float:
+    """Return the first of some cards that can be read, else the effective time known [s]."""
+    for card in cards:
+        with suppress(BadInput):
+            if card in header:
+                return number(header, card, 0.0)
+    return float(known.get("efftime_s") or 0.0)
 
 
 def preprocess(
@@ -137,8 +147,8 @@ def preprocess(
     variance = side_by_side(raw, (variances[0], variances[1]))
     _mask(variance, tables["bad"].get(str(raw.chip[0]), ()), raw.window.x0 - 1)
     if known.get("models", channel != "P") and not raw.raster:
-        darktime = number(raw.header, "DARKTIME", number(raw.header, "EXPTIME", 0.0))
-        stored = stored - _models(stored.shape, tables, darktime, options)
+        darktime_s = _duration_s(raw.header, ("DARKTIME", "EXPTIME"), known)
+        stored = stored - _models(stored.shape, tables, darktime_s, options)
     if raw.raster:
         cards["CCDSEC"] = (str(raw.window), "Part of the chip: a raster, as the camera counts")
     frame = Frame(
@@ -234,7 +244,7 @@ def _header(
     header["CHANNEL"] = channel
     fclass = raw_class(raw)
     if fclass is not None:
-        header["FCLASS"] = (_PREPROCESSED.get(fclass, fclass), "File class")
+        header["FCLASS"] = (PREPROCESSED.get(fclass, fclass), "File class")
     header["CALIBDAT"] = (calibration.digest("file_quality"), "Calibration data, their digest")
     header["OVSCDONE"] = (True, "Overscan taken off")
     header["BUNIT"] = "electron"
