@@ -150,6 +150,7 @@ def test_a_unit_with_nothing_to_read_is_settled_with_its_reason(project):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_anything_is_made(project, words, said):
+    project.release("SNF-02-03")
     done = call(project, "-p", "P", *words)
     assert (done.code, done.out) == (2, "")
     assert said in done.err

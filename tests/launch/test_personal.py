@@ -117,6 +117,7 @@ def test_a_production_file_may_have_a_production_id(project):
     [("203", "number of released version SNF-02-03"), ("201", "SNF-02-01"), ("77", "nobody's")],
 )
 def test_ids_of_versions_and_of_nobody_are_refused_in_a_production_file(project, outver, said):
+    project.release("SNF-02-03")
     path = project.root / "configs" / "productions" / "sample.toml"
     path.write_text(path.read_text().replace("\n[[steps]]", f"outver = {outver}\n\n[[steps]]", 1))
     told = call(project, "-p", "P", "-m", "z", LIST).err
@@ -126,6 +127,7 @@ def test_ids_of_versions_and_of_nobody_are_refused_in_a_production_file(project,
 
 def test_a_released_version_takes_its_number_back_from_nobody(project):
     """A version that is added later is seen at once."""
+    project.release("SNF-02-03")
     text = (project.root / "versions" / "SNF-02-03.toml").read_text()
     text = text.replace("SNF-02-03", "SNF-00-13").replace("number = 203", "number = 13")
     (project.root / "versions" / "SNF-00-13.toml").write_text(text)
