@@ -52,7 +52,13 @@ def reduce_night(preset: Preset, folder: pytest.TempPathFactory) -> Reduced:
     )
 
 
-@pytest.fixture(scope="session", params=KINDS)
+# one night of the cameras' layouts, one that mixes all; the older layout alone in the long run
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(kind, marks=pytest.mark.soak if kind == "single" else ()) for kind in KINDS
+    ],
+)
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reduced:
     """A standard and a supernova on its host, in every layout of the frames."""
     return reduce_night(replace(find_preset("tiny"), layout=request.param), tmp_path_factory)

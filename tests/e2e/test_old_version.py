@@ -40,6 +40,7 @@ def made_by_its_own_code(environment: Path, root: Path, raw: Path) -> dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_an_installed_version_makes_the_bytes_that_its_own_code_makes(tmp_path):
     commit = load_version(SOURCE, OLD).commit
     here = subprocess.run(
