@@ -36,7 +36,7 @@ def units_of(kind: UnitKind, observed: Observations) -> list[str]:
 def candidate(night: str, unit: str, target: str | None, *, exposure: bool) -> Candidate:
     """Return a product of which nothing matters but where it comes from."""
     known = {"night": night, "unit": unit, "target": target, "id_exposure": 1 if exposure else None}
-    return Candidate(**{it.name: known.get(it.name) for it in fields(Candidate)})  # type: ignore
+    return Candidate(**{it.name: known.get(it.name) for it in fields(Candidate)})  # type: ignore[arg-type]
 
 
 def products_of(kind: UnitKind, unit: str, observed: Observations) -> Iterator[Candidate]:
