@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from snfpipe.declarations.rows import Candidate
 from snfpipe.declarations.spec import Input, PlanSpec, Scope
 from snfpipe.declarations.unit_kinds import Observed, UnitKind, ordinal
+
+#: Scopes that reach no further than the nights of the unit itself.
+_OWN_NIGHTS = (Scope.SAME_EXPOSURE, Scope.SAME_NIGHT, Scope.TARGET_NIGHTS)
 
 
 def depends_on_runs(spec: PlanSpec, kind: UnitKind) -> bool:
@@ -39,10 +43,13 @@ def all_nights(
     inputs: Iterable[Input], kind: UnitKind, unit: str, observed: Observed
 ) -> tuple[str, ...]:
     """Return every night whose changes may bear on a unit."""
-    found = dict.fromkeys(kind.nights(unit, observed))
-    for it in inputs:
-        if it.scope not in (Scope.SAME_EXPOSURE, Scope.SAME_NIGHT, Scope.TARGET_NIGHTS):
-            found.update(dict.fromkeys(nights_read(it, kind, unit, observed)))
+    own = kind.nights(unit, observed)
+    further = [it for it in inputs if it.scope not in _OWN_NIGHTS]
+    if not further:
+        return tuple(own)
+    found = dict.fromkeys(own)
+    for it in further:
+        found.update(dict.fromkeys(nights_read(it, kind, unit, observed)))
     return tuple(found)
 
 
@@ -129,9 +136,15 @@ def _is_of(targets: Sequence[str], one: Candidate, wide: bool) -> bool:
     return one.target in targets or (wide and one.target is None)
 
 
+@lru_cache(8)
+def _ordinals(nights: tuple[str, ...]) -> list[int]:
+    """Return nights as numbers of days; asked for again for every unit of a step."""
+    return [ordinal(night) for night in nights]
+
+
 def _nearby(own: Sequence[str], nights: Sequence[str], days: int) -> tuple[str, ...]:
     """Return the nights that are within some days of one of `own`."""
-    numbers = [ordinal(night) for night in nights]
+    numbers = _ordinals(tuple(nights))
     found: dict[str, None] = dict.fromkeys(own)
     for night in own:
         here = ordinal(night)

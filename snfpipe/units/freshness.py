@@ -55,6 +55,7 @@ def check(project: Project) -> Check:
     doubtful: dict[str, list[Unit]] = {}
     jobs = seen.jobs
     known = {step.key: memory.units_of(step) for step in project.steps}
+    reach = memory.reach
     for task, unit in graph.items():
         row = jobs.get((unit.step.production, unit.unit))
         if row is None or not needs_digest(row):
@@ -63,7 +64,7 @@ def check(project: Project) -> Check:
         if (
             before is None
             or before[0] != row.inputs_digest
-            or (before[2] != _reach(unit) or memory.moved(unit))
+            or (before[2] != reach(unit) or memory.moved(unit))
         ):
             doubtful.setdefault(unit.step.key, []).append(unit)
         else:
@@ -140,6 +141,7 @@ class _Memory:
         self.key = [_FORMAT, seen.revision, place, _plans_code(project)]
         self.seen = seen
         self.steps = {step.production: _identity(step) for step in project.steps}
+        self.varying = {it.key for it in project.steps if depends_on_runs(it.spec, it.kind)}
         self.content: dict[str, Any] = {"stamps": {}, "steps": {}}
         try:
             content = json.loads(self.path.read_text())
@@ -163,6 +165,15 @@ class _Memory:
         """Tell whether anything may have changed that reaches a unit."""
         return bool(self.moved_nights) and not self.moved_nights.isdisjoint(unit.nights)
 
+    def reach(self, unit: Unit) -> int:
+        """Return a number for the nights and targets that may reach a unit.
+
+        It is 0 where they are its own for good.
+        """
+        if unit.step.key not in self.varying:
+            return 0
+        return crc32(" ".join((*unit.nights, "", *unit.targets)).encode())
+
     def save(
         self,
         graph: Graph,
@@ -181,7 +192,7 @@ class _Memory:
                 steps[unit.step.production]["units"][unit.unit] = [
                     digest,
                     stamps[unit.manifest],
-                    _reach(unit),
+                    self.reach(unit),
                 ]
         content = {
             "key": self.key,
@@ -201,16 +212,6 @@ def memory_path(project: Project, kind: str = "fresh") -> Path:
     """Return where a production keeps a cache of ours: beside its job folders."""
     name = f"{project.version.label}-{project.production_key}.{kind}.json"
     return project.site.jobs.parent / ".doit" / name
-
-
-def _reach(unit: Unit) -> int:
-    """Return a number for the nights and targets that may reach a unit.
-
-    It is 0 where they are its own for good.
-    """
-    if not depends_on_runs(unit.step.spec, unit.step.kind):
-        return 0
-    return crc32(" ".join((*unit.nights, "", *unit.targets)).encode())
 
 
 def _identity(step: Step) -> str:

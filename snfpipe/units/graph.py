@@ -46,6 +46,7 @@ def build_graph(project: Project, rows: Rows) -> Graph:
         jobs = jobs[len(inside) :]
     graph: Graph = {}
     members: dict[str, Members] = {}
+    made: dict[tuple[str, tuple[str, ...]], Members] = {}  # many steps share a list
     for step in project.steps:
         reads = [(it, key) for it in step.spec.inputs for key in step.input_steps.get(it.named, ())]
         after = tuple(dict.fromkeys(key for it, key in reads if it.scope.ordered_only))
@@ -71,7 +72,10 @@ def build_graph(project: Project, rows: Rows) -> Graph:
                 all_nights(step.spec.inputs, step.kind, unit, rows.observed),
                 tuple(step.kind.targets(unit, rows.observed) or ()),
             )
-        members[step.key] = Members(step.kind, step.units, rows.observed)
+        listed = (step.kind.name, step.units)
+        if listed not in made:
+            made[listed] = Members(step.kind, step.units, rows.observed)
+        members[step.key] = made[listed]
     return graph
 
 
